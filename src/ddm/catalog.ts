@@ -1,0 +1,407 @@
+/**
+ * The catalog as the rest of the store sees it: names in, rows out. No SQL, no pg types.
+ *
+ * Invariants that every implementation keeps (one contract suite runs on all of them):
+ * - a commit has three outcomes: done, refused, unknown; unknown is never reported as either of the others;
+ * - conditions are evaluated under the key's lock, latest is commit order under that lock;
+ * - Last-Modified is the directory's clock;
+ * - keys compare bytewise (UTF-8).
+ * A call that cannot reach the directory rejects with CatalogUnavailable (503 outside).
+ */
+import type { AccountId, BlobId, BucketId, MemberId, PairId, UploadId, WriteId } from '../base/ids.ts';
+
+// ---------------------------------------------------------------------------------------------- blobs
+
+/** Immutable bytes that are kept on a pair. `root` proves them: see nodes/digest-tree.ts. */
+export interface BlobRef {
+  readonly id: BlobId;
+  /** Bytes stored (equal to the object's bytes until encryption exists). */
+  readonly size: number;
+  /** 32 bytes: SHA-256 root of the digest tree over the stored chunks. */
+  readonly root: Buffer;
+  /** The pair that both replicas are on. */
+  readonly pair: PairId;
+  /** Members that hold a replica although they are not of the pair (handoffs); usually empty. */
+  readonly offMap?: readonly MemberId[];
+}
+
+// ------------------------------------------------------------------------------------------- versions
+
+export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
+export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
+export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
+export interface ObjectChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly type: ChecksumType;
+  /** Base64; COMPOSITE values end in `-N` as S3 shows them. */
+  readonly value: string;
+}
+
+/** Headers that S3 stores and gives back unchanged; absent means not set. */
+export interface SystemMetadata {
+  readonly contentType?: string;
+  readonly cacheControl?: string;
+  readonly contentDisposition?: string;
+  readonly contentEncoding?: string;
+  readonly contentLanguage?: string;
+  readonly expires?: string;
+  readonly websiteRedirectLocation?: string;
+}
+
+export interface Retention {
+  readonly mode: 'GOVERNANCE' | 'COMPLIANCE';
+  readonly until: Date;
+}
+
+/** What a client chose about an object; the same for PutObject, CopyObject and CreateMultipartUpload. */
+export interface ObjectAttributes {
+  readonly system: SystemMetadata;
+  /** User metadata, names without `x-amz-meta-`, lower case. */
+  readonly user: Readonly<Record<string, string>>;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly storageClass: string;
+  readonly retention?: Retention;
+  readonly legalHold?: boolean;
+}
+
+export interface ObjectVersion extends ObjectAttributes {
+  readonly bucketId: BucketId;
+  readonly key: string;
+  /** `null` for the null version, else an opaque id. */
+  readonly versionId: string;
+  readonly isLatest: boolean;
+  readonly isDeleteMarker: boolean;
+  readonly lastModified: Date;
+  readonly owner: AccountId;
+  /** Bytes of the object; 0 for a delete marker. */
+  readonly size: number;
+  /** Without quotes; `…-N` for multipart objects; '' for a delete marker. */
+  readonly etag: string;
+  readonly checksum?: ObjectChecksum;
+  /** Where the bytes are. Empty objects and delete markers have none. */
+  readonly content: VersionContent;
+}
+
+export type VersionContent =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'blob'; readonly blob: BlobRef }
+  /** A multipart object: its parts are rows of their own, read with {@link Catalog.readManifest}. */
+  | { readonly kind: 'manifest'; readonly manifestId: number; readonly partCount: number };
+
+export interface ManifestPart {
+  readonly partNumber: number;
+  /** Offset of the part in the object, bytes. */
+  readonly offset: number;
+  readonly size: number;
+  readonly etag: string;
+  readonly checksum?: string;
+  /** A part of zero bytes has no blob. */
+  readonly blob: BlobRef | null;
+}
+
+// -------------------------------------------------------------------------------------------- commits
+
+/**
+ * The three outcomes. `unknown`: the statement may or may not have taken effect; the caller answers 503
+ * and must not reap the blobs that it named.
+ */
+export type Outcome<T, R extends string> =
+  | { readonly outcome: 'done'; readonly value: T }
+  | { readonly outcome: 'refused'; readonly reason: R; readonly detail?: string }
+  | { readonly outcome: 'unknown' };
+
+/** `ifMatch: '*'` = any current object; an ETag without quotes otherwise. `ifNoneMatch` takes '*' or an ETag. */
+export interface WriteCondition {
+  readonly ifMatch?: string;
+  readonly ifNoneMatch?: string;
+  /** DELETE only (S3: x-amz-if-match-last-modified-time, x-amz-if-match-size). */
+  readonly ifMatchLastModified?: Date;
+  readonly ifMatchSize?: number;
+}
+
+export type CommitRefusal =
+  | 'precondition-failed' // 412
+  | 'no-such-key' // If-Match and the key is not there: 404
+  | 'bucket-gone' // 404 NoSuchBucket
+  | 'no-such-version'
+  | 'locked' // object lock: 403
+  | 'over-quota'
+  | 'intent-expired' // the blob is older than intentMs: 503, the client repeats
+  | 'blob-dying' // a shared blob lost its last reference: stream the bytes instead
+  | 'stale-epoch';
+
+export interface PutVersion {
+  readonly writeId: WriteId;
+  readonly bucketId: BucketId;
+  readonly key: string;
+  readonly owner: AccountId;
+  readonly size: number;
+  readonly etag: string;
+  readonly attributes: ObjectAttributes;
+  readonly checksum?: ObjectChecksum;
+  readonly condition?: WriteCondition;
+  readonly content:
+    | { readonly kind: 'empty' }
+    /** A blob written for this version. `intentAt` is when its write began (ms since the epoch). */
+    | { readonly kind: 'blob'; readonly blob: BlobRef; readonly intentAt: number }
+    /** Bytes that exist already: takes a reference to the blob or manifest of another version of this directory. */
+    | { readonly kind: 'share'; readonly content: VersionContent };
+}
+
+export interface PutDone {
+  readonly versionId: string;
+  readonly lastModified: Date;
+}
+
+export interface DeleteVersion {
+  readonly writeId: WriteId;
+  readonly bucketId: BucketId;
+  readonly key: string;
+  readonly owner: AccountId;
+  /** Absent: the plain DELETE (removes the object, or adds a delete marker where versioning is on). */
+  readonly versionId?: string;
+  readonly condition?: WriteCondition;
+  readonly bypassGovernance?: boolean;
+}
+
+export interface DeleteDone {
+  /** Whether a row was removed or a marker written (S3 answers 204 either way). */
+  readonly existed: boolean;
+  /** The delete marker written, or the version removed. */
+  readonly versionId?: string;
+  readonly deleteMarker?: boolean;
+}
+
+// -------------------------------------------------------------------------------------------- uploads
+
+export interface Upload {
+  readonly uploadId: UploadId;
+  readonly bucketId: BucketId;
+  readonly key: string;
+  readonly initiated: Date;
+  readonly owner: AccountId;
+  readonly attributes: ObjectAttributes;
+  readonly checksumAlgorithm?: ChecksumAlgorithm;
+  readonly checksumType?: ChecksumType;
+}
+
+export interface UploadPart {
+  readonly partNumber: number;
+  readonly size: number;
+  readonly etag: string;
+  readonly lastModified: Date;
+  /** Base64, of the upload's algorithm. */
+  readonly checksum?: string;
+  readonly blob: BlobRef | null;
+}
+
+export interface PutPart {
+  readonly writeId: WriteId;
+  readonly bucketId: BucketId;
+  readonly uploadId: UploadId;
+  readonly partNumber: number;
+  readonly size: number;
+  readonly etag: string;
+  readonly checksum?: string;
+  readonly content:
+    | { readonly kind: 'empty' }
+    | { readonly kind: 'blob'; readonly blob: BlobRef; readonly intentAt: number }
+    | { readonly kind: 'share'; readonly blob: BlobRef };
+}
+
+export interface CompletePart {
+  readonly partNumber: number;
+  readonly etag: string;
+}
+
+export interface CompleteUpload {
+  readonly writeId: WriteId;
+  readonly bucketId: BucketId;
+  readonly key: string;
+  readonly uploadId: UploadId;
+  /** Ascending part numbers, already checked against `listParts` by the caller; checked again under the lock. */
+  readonly parts: readonly CompletePart[];
+  readonly size: number;
+  /** ETag of the whole object, `…-N`. */
+  readonly etag: string;
+  readonly checksum?: ObjectChecksum;
+  readonly condition?: WriteCondition;
+}
+
+export type CompleteRefusal = CommitRefusal | 'no-such-upload' | 'invalid-part';
+
+// ------------------------------------------------------------------------------------------- listings
+
+export interface ListObjectsQuery {
+  readonly bucketId: BucketId;
+  readonly prefix: string;
+  /** '' for none. */
+  readonly delimiter: string;
+  /** Exclusive: entries (keys and common prefixes) strictly after this, bytewise. '' for the start. */
+  readonly after: string;
+  readonly maxKeys: number;
+}
+export type ListEntry<T> =
+  | { readonly kind: 'item'; readonly item: T }
+  | { readonly kind: 'prefix'; readonly prefix: string };
+export interface ListPage<T> {
+  /** In byte order; keys and common prefixes together, at most `maxKeys`. */
+  readonly entries: readonly ListEntry<T>[];
+  readonly truncated: boolean;
+}
+export interface ListVersionsQuery extends Omit<ListObjectsQuery, 'after'> {
+  /** Versions after (keyMarker, versionIdMarker); with a key marker alone, keys strictly after it. */
+  readonly keyMarker: string;
+  readonly versionIdMarker?: string;
+}
+export interface ListUploadsQuery extends Omit<ListObjectsQuery, 'after'> {
+  readonly keyMarker: string;
+  readonly uploadIdMarker?: UploadId;
+}
+
+// ------------------------------------------------------------------------------------------- buckets
+
+export interface Bucket {
+  readonly id: BucketId;
+  readonly name: string;
+  readonly owner: AccountId;
+  readonly createdAt: Date;
+  readonly region: string;
+  /** The directory pair that keeps the bucket's rows. */
+  readonly directory: PairId;
+  readonly versioning: 'unversioned' | 'enabled' | 'suspended';
+  readonly objectLock: boolean;
+  /** Subresource documents (policy, cors, lifecycle, tagging, …) by name, as stored; absent means not set. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+// ------------------------------------------------------------------------------------------- identity
+
+export interface Account {
+  readonly id: AccountId;
+  readonly displayName: string;
+  readonly email?: string;
+  readonly tenant?: string;
+  /** The root account may do everything, in every bucket. */
+  readonly isRoot: boolean;
+}
+export interface AccessKey {
+  readonly accessKeyId: string;
+  readonly account: Account;
+  readonly status: 'active' | 'inactive';
+  /** The secret, encrypted under the master key (identity/secret-box.ts): opaque here. */
+  readonly sealedSecret: Buffer;
+  readonly createdAt: Date;
+}
+
+// --------------------------------------------------------------------------------------- housekeeping
+
+export interface DyingBlob {
+  readonly blob: BlobRef;
+}
+export interface CatalogStatus {
+  readonly pair: PairId;
+  readonly writable: boolean;
+  /** Whether commits wait for the twin at this moment. */
+  readonly synchronous: boolean;
+}
+
+export class CatalogUnavailable extends Error {
+  override readonly name = 'CatalogUnavailable';
+}
+
+// --------------------------------------------------------------------------------------- the interface
+
+export interface Catalog {
+  // Accounts and access keys (root pair). Reads may be cached for at most LIMITS.settingsAgeMs.
+  findAccessKey(accessKeyId: string): Promise<AccessKey | null>;
+  findAccount(id: AccountId): Promise<Account | null>;
+  listAccounts(): Promise<readonly Account[]>;
+  createAccount(account: Account): Promise<Outcome<Account, 'exists'>>;
+  listAccessKeys(account: AccountId): Promise<readonly AccessKey[]>;
+  createAccessKey(key: {
+    accessKeyId: string;
+    account: AccountId;
+    sealedSecret: Buffer;
+  }): Promise<Outcome<AccessKey, 'exists' | 'no-such-account'>>;
+  setAccessKeyStatus(
+    accessKeyId: string,
+    status: 'active' | 'inactive',
+  ): Promise<Outcome<null, 'no-such-key'>>;
+  deleteAccessKey(accessKeyId: string): Promise<Outcome<null, 'no-such-key'>>;
+
+  // Buckets. `findBucket` may be cached for at most LIMITS.settingsAgeMs; commits check the real row.
+  findBucket(name: string): Promise<Bucket | null>;
+  listBuckets(query: {
+    owner: AccountId;
+    prefix: string;
+    after: string;
+    max: number;
+  }): Promise<{ buckets: readonly Bucket[]; truncated: boolean }>;
+  createBucket(b: {
+    name: string;
+    owner: AccountId;
+    region: string;
+    objectLock: boolean;
+    settings?: Readonly<Record<string, unknown>>;
+  }): Promise<Outcome<Bucket, 'exists' | 'owned-by-you' | 'too-many-buckets'>>;
+  deleteBucket(id: BucketId): Promise<Outcome<null, 'no-such-bucket' | 'not-empty'>>;
+  setVersioning(
+    id: BucketId,
+    state: 'enabled' | 'suspended',
+  ): Promise<Outcome<null, 'no-such-bucket' | 'locked'>>;
+  /** Sets (or, with null, removes) one subresource document. */
+  setBucketSetting(
+    id: BucketId,
+    name: string,
+    value: unknown | null,
+  ): Promise<Outcome<null, 'no-such-bucket'>>;
+
+  // Objects
+  /** The latest version (a delete marker too), or the given one; null when there is no row. */
+  findVersion(bucketId: BucketId, key: string, versionId?: string): Promise<ObjectVersion | null>;
+  /** The manifest parts that overlap `[from, to]` (bytes, inclusive), ascending; all of them by default. */
+  readManifest(
+    bucketId: BucketId,
+    manifestId: number,
+    range?: { from: number; to: number } | { partNumber: number },
+  ): Promise<readonly ManifestPart[]>;
+  putVersion(put: PutVersion): Promise<Outcome<PutDone, CommitRefusal>>;
+  deleteVersion(del: DeleteVersion): Promise<Outcome<DeleteDone, CommitRefusal>>;
+  /** Replaces the tags of a version. */
+  setTags(t: {
+    writeId: WriteId;
+    bucketId: BucketId;
+    key: string;
+    versionId?: string;
+    tags: Readonly<Record<string, string>>;
+  }): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
+  listObjects(query: ListObjectsQuery): Promise<ListPage<ObjectVersion>>;
+  listVersions(query: ListVersionsQuery): Promise<ListPage<ObjectVersion>>;
+
+  // Multipart
+  createUpload(
+    upload: Omit<Upload, 'initiated' | 'uploadId'> & { writeId: WriteId },
+  ): Promise<Outcome<Upload, 'bucket-gone'>>;
+  findUpload(bucketId: BucketId, key: string, uploadId: UploadId): Promise<Upload | null>;
+  putPart(part: PutPart): Promise<Outcome<{ lastModified: Date }, CommitRefusal | 'no-such-upload'>>;
+  listParts(
+    bucketId: BucketId,
+    uploadId: UploadId,
+    query: { after: number; max: number },
+  ): Promise<{ parts: readonly UploadPart[]; truncated: boolean }>;
+  /** A repeated call with the same parts after success returns the first result. */
+  completeUpload(complete: CompleteUpload): Promise<Outcome<PutDone & { etag: string }, CompleteRefusal>>;
+  abortUpload(bucketId: BucketId, key: string, uploadId: UploadId): Promise<Outcome<null, 'no-such-upload'>>;
+  listUploads(query: ListUploadsQuery): Promise<ListPage<Upload>>;
+
+  // Housekeeping, for jobs. All may be called by several gateways at once.
+  /** Which of these blob ids a row names (live or dying); asks every directory; rejects if one cannot be asked. */
+  knownBlobs(ids: readonly BlobId[]): Promise<ReadonlySet<BlobId>>;
+  /** Marks blobs whose last reference went away more than `graceMs` ago as being reclaimed, and returns up to `max`. */
+  takeDyingBlobs(max: number, graceMs: number): Promise<readonly DyingBlob[]>;
+  /** Removes the rows of blobs whose replicas are gone from every node. */
+  forgetBlobs(ids: readonly BlobId[]): Promise<void>;
+  status(): Promise<readonly CatalogStatus[]>;
+  close(): Promise<void>;
+}

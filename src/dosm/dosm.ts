@@ -1,0 +1,59 @@
+/**
+ * The DOSM as the S3 front end sees it: bytes in, a BlobRef out; a BlobRef in, verified bytes out.
+ * Invariants: a resolved write is fsynced on two nodes; a byte that comes out of a read has been verified
+ * against the blob's root; a read that cannot go on throws, and never ends early.
+ */
+import type { WriteId } from '../base/ids.ts';
+import type { BlobRef } from '../ddm/catalog.ts';
+import type { WriteIntent } from '../nodes/protocol.ts';
+
+/** No replica could be written or read in time. 503 outside, with Retry-After. */
+export class BytesUnavailable extends Error {
+  override readonly name = 'BytesUnavailable';
+}
+/** Every pair that could take the blob is out of room. Outside: 507 as S3 has no code of its own (see docs/errors.md). */
+export class StorageFull extends Error {
+  override readonly name = 'StorageFull';
+}
+
+export interface WriteRequest {
+  /** Bytes that `source` will yield; another count is an error. 1 … LIMITS.blobBytesMax. */
+  readonly size: number;
+  /**
+   * The plain bytes. An error thrown by the source aborts the write on both nodes and is rethrown unchanged.
+   * The DOSM pulls only as fast as both nodes take.
+   */
+  readonly source: AsyncIterable<Buffer>;
+  /** What placement hashes: (bucket, key), or (upload id, part number). */
+  readonly placement:
+    | { readonly kind: 'object'; readonly bucket: string; readonly key: string }
+    | { readonly kind: 'part'; readonly uploadId: string; readonly partNumber: number };
+  readonly intent: Omit<WriteIntent, 'intentAt' | 'writeId'>;
+  readonly writeId: WriteId;
+  readonly signal?: AbortSignal;
+}
+export interface WrittenBlob {
+  readonly blob: BlobRef;
+  readonly intentAt: number;
+}
+
+export interface ReadRequest {
+  /** In order; together they make the bytes to send. Each: a blob and the inclusive byte range wanted of it. */
+  readonly segments: readonly { readonly blob: BlobRef; readonly from: number; readonly to: number }[];
+  readonly signal?: AbortSignal;
+}
+
+export interface Dosm {
+  /** @throws {BytesUnavailable} @throws {StorageFull} and whatever the source throws */
+  write(request: WriteRequest): Promise<WrittenBlob>;
+  /**
+   * Resolves when the first chunk has been verified (so that headers may be sent), then yields verified bytes with
+   * backpressure, changing replicas in mid-stream where needed. Throws BytesUnavailable when no replica is left.
+   */
+  read(request: ReadRequest): Promise<AsyncIterable<Buffer>>;
+  /** The catalog has committed rows that name these blobs: tells the nodes, soon and without being waited for. */
+  confirm(blobs: readonly BlobRef[]): void;
+  /** The write was refused or failed: removes the bytes, soon and without being waited for. Never after an unknown outcome. */
+  discard(blobs: readonly BlobRef[]): void;
+  close(): Promise<void>;
+}
