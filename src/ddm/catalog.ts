@@ -8,96 +8,19 @@
  * - keys compare bytewise (UTF-8).
  * A call that cannot reach the directory rejects with CatalogUnavailable (503 outside).
  */
-import type { AccountId, BlobId, BucketId, MemberId, PairId, UploadId, WriteId } from '../base/ids.ts';
+import type { AccountId, BlobId, BucketId, PairId, UploadId, WriteId } from '../base/ids.ts';
+import type {
+  BlobRef,
+  ChecksumAlgorithm,
+  ChecksumType,
+  ManifestPart,
+  ObjectAttributes,
+  ObjectChecksum,
+  ObjectVersion,
+  VersionContent,
+} from './rows.ts';
 
-// ---------------------------------------------------------------------------------------------- blobs
-
-/** Immutable bytes that are kept on a pair. `root` proves them: see nodes/digest-tree.ts. */
-export interface BlobRef {
-  readonly id: BlobId;
-  /** Bytes stored (equal to the object's bytes until encryption exists). */
-  readonly size: number;
-  /** 32 bytes: SHA-256 root of the digest tree over the stored chunks. */
-  readonly root: Buffer;
-  /** The pair that both replicas are on. */
-  readonly pair: PairId;
-  /** Members that hold a replica although they are not of the pair (handoffs); usually empty. */
-  readonly offMap?: readonly MemberId[];
-}
-
-// ------------------------------------------------------------------------------------------- versions
-
-export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
-export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
-export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
-export interface ObjectChecksum {
-  readonly algorithm: ChecksumAlgorithm;
-  readonly type: ChecksumType;
-  /** Base64; COMPOSITE values end in `-N` as S3 shows them. */
-  readonly value: string;
-}
-
-/** Headers that S3 stores and gives back unchanged; absent means not set. */
-export interface SystemMetadata {
-  readonly contentType?: string;
-  readonly cacheControl?: string;
-  readonly contentDisposition?: string;
-  readonly contentEncoding?: string;
-  readonly contentLanguage?: string;
-  readonly expires?: string;
-  readonly websiteRedirectLocation?: string;
-}
-
-export interface Retention {
-  readonly mode: 'GOVERNANCE' | 'COMPLIANCE';
-  readonly until: Date;
-}
-
-/** What a client chose about an object; the same for PutObject, CopyObject and CreateMultipartUpload. */
-export interface ObjectAttributes {
-  readonly system: SystemMetadata;
-  /** User metadata, names without `x-amz-meta-`, lower case. */
-  readonly user: Readonly<Record<string, string>>;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly storageClass: string;
-  readonly retention?: Retention;
-  readonly legalHold?: boolean;
-}
-
-export interface ObjectVersion extends ObjectAttributes {
-  readonly bucketId: BucketId;
-  readonly key: string;
-  /** `null` for the null version, else an opaque id. */
-  readonly versionId: string;
-  readonly isLatest: boolean;
-  readonly isDeleteMarker: boolean;
-  readonly lastModified: Date;
-  readonly owner: AccountId;
-  /** Bytes of the object; 0 for a delete marker. */
-  readonly size: number;
-  /** Without quotes; `…-N` for multipart objects; '' for a delete marker. */
-  readonly etag: string;
-  readonly checksum?: ObjectChecksum;
-  /** Where the bytes are. Empty objects and delete markers have none. */
-  readonly content: VersionContent;
-}
-
-export type VersionContent =
-  | { readonly kind: 'empty' }
-  | { readonly kind: 'blob'; readonly blob: BlobRef }
-  /** A multipart object: its parts are rows of their own, read with {@link Catalog.readManifest}. */
-  | { readonly kind: 'manifest'; readonly manifestId: number; readonly partCount: number };
-
-export interface ManifestPart {
-  readonly partNumber: number;
-  /** Offset of the part in the object, bytes. */
-  readonly offset: number;
-  readonly size: number;
-  readonly etag: string;
-  readonly checksum?: string;
-  /** A part of zero bytes has no blob. */
-  readonly blob: BlobRef | null;
-}
+export * from './rows.ts';
 
 // -------------------------------------------------------------------------------------------- commits
 
@@ -318,6 +241,10 @@ export interface Catalog {
   findAccount(id: AccountId): Promise<Account | null>;
   listAccounts(): Promise<readonly Account[]>;
   createAccount(account: Account): Promise<Outcome<Account, 'exists'>>;
+  /** Refused while the account has access keys or buckets; the root account is never removed. */
+  deleteAccount(
+    id: AccountId,
+  ): Promise<Outcome<null, 'no-such-account' | 'has-keys' | 'has-buckets' | 'root'>>;
   listAccessKeys(account: AccountId): Promise<readonly AccessKey[]>;
   createAccessKey(key: {
     accessKeyId: string;
@@ -332,8 +259,9 @@ export interface Catalog {
 
   // Buckets. `findBucket` may be cached for at most LIMITS.settingsAgeMs; commits check the real row.
   findBucket(name: string): Promise<Bucket | null>;
+  /** By name; without an owner: the buckets of every account. */
   listBuckets(query: {
-    owner: AccountId;
+    owner?: AccountId;
     prefix: string;
     after: string;
     max: number;
