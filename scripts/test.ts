@@ -1,0 +1,102 @@
+/**
+ * `npm test`: lint, types, then every test, cheapest first. Ends with `N passed, N failed, N skipped`, alone on a
+ * line, and exits 1 when anything failed.
+ *   --only PATTERN   only test files whose path contains PATTERN (and neither lint nor types)
+ *   --long           also test/long; writes docs/test-long-result.md
+ */
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type FileResult, runFiles } from './test-files.ts';
+import { writeLongResult } from './test-long-result.ts';
+
+interface Phase {
+  readonly name: string;
+  readonly folder: string;
+  /** Files at once: what starts whole stores is kept apart, so that a deadline measures the store and not the crowd. */
+  readonly concurrency: number;
+  readonly fileDeadlineMs: number;
+}
+
+const MINUTE_MS = 60_000;
+const cores = availableParallelism();
+const PHASES: readonly Phase[] = [
+  { name: 'unit', folder: 'test/unit', concurrency: cores, fileDeadlineMs: 2 * MINUTE_MS },
+  { name: 'contract', folder: 'test/contract', concurrency: cores, fileDeadlineMs: 2 * MINUTE_MS },
+  {
+    name: 'integration',
+    folder: 'test/integration',
+    concurrency: Math.min(cores, 4),
+    fileDeadlineMs: 3 * MINUTE_MS,
+  },
+  { name: 'system', folder: 'test/system', concurrency: 2, fileDeadlineMs: 4 * MINUTE_MS },
+  { name: 'clients', folder: 'test/clients', concurrency: 2, fileDeadlineMs: 5 * MINUTE_MS },
+  { name: 'fault', folder: 'test/fault', concurrency: 1, fileDeadlineMs: 5 * MINUTE_MS },
+];
+const LONG: Phase = { name: 'long', folder: 'test/long', concurrency: 1, fileDeadlineMs: 90 * MINUTE_MS };
+const SLOWEST_SHOWN = 10;
+
+const root = resolve(import.meta.dirname, '..');
+process.chdir(root);
+const { values: flags } = parseArgs({ options: { long: { type: 'boolean' }, only: { type: 'string' } } });
+const print = (line: string) => process.stdout.write(`${line}\n`);
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+/** Runs a checker to its end; true when it was content. */
+function check(name: string, command: string, args: readonly string[]): boolean {
+  const startedAt = performance.now();
+  const { status, error } = spawnSync(join('node_modules', '.bin', command), args, { stdio: 'inherit' });
+  print(
+    `  ${status === 0 ? 'ok' : 'FAILED'} ${name}: ${error ? error.message : seconds(performance.now() - startedAt)}`,
+  );
+  return status === 0;
+}
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+const results: FileResult[] = [];
+
+if (flags.only === undefined) {
+  print('── lint and types');
+  for (const ok of [check('biome', 'biome', ['check', '.']), check('tsc', 'tsc', ['--noEmit'])]) {
+    if (ok) passed++;
+    else failed++;
+  }
+}
+for (const phase of flags.long ? [...PHASES, LONG] : PHASES) {
+  const files = globSync(`${phase.folder}/**/*.test.ts`)
+    .filter((file) => flags.only === undefined || file.includes(flags.only))
+    .map((file) => resolve(file))
+    .sort();
+  if (files.length === 0) continue;
+  const startedAt = performance.now();
+  print(`── ${phase.name} (${files.length} files)`);
+  const own = await runFiles({ ...phase, files, print });
+  results.push(...own);
+  print(`   ${phase.name}: ${seconds(performance.now() - startedAt)}`);
+}
+for (const result of results) {
+  passed += result.passed;
+  failed += result.failed;
+  skipped += result.skipped;
+}
+
+if (results.length === 0) {
+  print('no test file matches');
+  failed++;
+} else {
+  print('── slowest files');
+  const slowest = results.toSorted((a, b) => b.durationMs - a.durationMs).slice(0, SLOWEST_SHOWN);
+  for (const r of slowest) print(`   ${seconds(r.durationMs).padStart(8)} ${relative(root, r.file)}`);
+}
+if (failed > 0) {
+  print('── failed');
+  for (const r of results) if (r.failed > 0) print(`   ${relative(root, r.file)}`);
+}
+if (flags.long) writeLongResult(results.filter((r) => r.file.includes(`${LONG.folder}/`)));
+print('');
+print(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed > 0 ? 1 : 0;
