@@ -22,6 +22,18 @@ export class ModelAccounts {
     this.#accounts.set(account.id, account);
     return { outcome: 'done', value: account };
   }
+  deleteAccount(
+    id: AccountId,
+    hasBuckets: boolean,
+  ): Outcome<null, 'no-such-account' | 'has-keys' | 'has-buckets' | 'root'> {
+    const account = this.#accounts.get(id);
+    if (account === undefined) return { outcome: 'refused', reason: 'no-such-account' };
+    if (account.isRoot) return { outcome: 'refused', reason: 'root' };
+    if (this.keys(id).length > 0) return { outcome: 'refused', reason: 'has-keys' };
+    if (hasBuckets) return { outcome: 'refused', reason: 'has-buckets' };
+    this.#accounts.delete(id);
+    return { outcome: 'done', value: null };
+  }
 
   key(id: string): AccessKey | null {
     return this.#keys.get(id) ?? null;

@@ -31,6 +31,10 @@ export class ModelCatalog extends ModelObjects implements Catalog {
   findAccount = async (id: AccountId) => this.#accounts.account(id);
   listAccounts = async () => this.#accounts.accounts();
   createAccount = async (account: Account) => this.#accounts.createAccount(account);
+  deleteAccount = async (id: AccountId) => {
+    const hasBuckets = [...this.buckets.values()].some((row) => row.bucket.owner === id);
+    return this.#accounts.deleteAccount(id, hasBuckets);
+  };
   listAccessKeys = async (account: AccountId) => this.#accounts.keys(account);
   createAccessKey = async (key: { accessKeyId: string; account: AccountId; sealedSecret: Buffer }) =>
     this.#accounts.createKey(key);

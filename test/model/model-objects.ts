@@ -114,10 +114,11 @@ export class ModelObjects {
     return null;
   }
 
-  async listBuckets(query: { owner: AccountId; prefix: string; after: string; max: number }) {
+  async listBuckets(query: { owner?: AccountId; prefix: string; after: string; max: number }) {
     const found = [...this.buckets.values()]
       .map((row) => row.bucket)
-      .filter((b) => b.owner === query.owner && b.name.startsWith(query.prefix) && b.name > query.after)
+      .filter((b) => query.owner === undefined || b.owner === query.owner)
+      .filter((b) => b.name.startsWith(query.prefix) && b.name > query.after)
       .sort((a, b) => compareKeys(a.name, b.name));
     return { buckets: found.slice(0, query.max), truncated: found.length > query.max };
   }
