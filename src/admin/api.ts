@@ -1,0 +1,134 @@
+/**
+ * The admin API's documents: what goes over the wire between the `antipode` command (or any program) and the admin
+ * address. JSON in and out; requests signed with SigV4, service `antipode`, by the root account. docs/admin-api.md
+ * lists the routes.
+ */
+import { z } from 'zod';
+
+/** Service name in the credential scope of signed admin requests. */
+export const ADMIN_SERVICE = 'antipode';
+export const ADMIN_PREFIX = '/admin/v1';
+
+export type Condition = 'serving' | 'suspect' | 'failed-over' | 'resyncing';
+
+export interface MemberReport {
+  readonly id: string;
+  readonly kind: 'gateway' | 'node' | 'directory';
+  readonly center: string | null;
+  readonly address: string;
+  readonly twin: string | null;
+  readonly condition: Condition;
+  /** null when it is not known (the member does not answer and nobody here started it). */
+  readonly pid: number | null;
+  /** Since the member's process started; null when it does not count or does not answer. */
+  readonly requests: number | null;
+  readonly controlRequests: number | null;
+  /** Directories only: whether this member answers for its pair. */
+  readonly primary?: boolean;
+  /** Nodes that answer. */
+  readonly blobs?: number;
+  readonly storedBytes?: number;
+  readonly freeBytes?: number;
+  /** Why the condition is not `serving`. */
+  readonly reason?: string;
+}
+
+export interface PairReport {
+  readonly id: string;
+  readonly kind: 'node' | 'directory';
+  readonly members: readonly [string, string];
+  /** `redundant`: both serve. `degraded`: one serves. `lost`: none does. */
+  readonly state: 'redundant' | 'degraded' | 'lost';
+}
+
+export interface StatusReport {
+  readonly epoch: number;
+  /** Whether every pair is redundant; `antipode status` exits 1 otherwise. */
+  readonly redundant: boolean;
+  readonly centers: readonly {
+    readonly name: string;
+    readonly subnet: string;
+    readonly condition: Condition;
+  }[];
+  readonly members: readonly MemberReport[];
+  readonly pairs: readonly PairReport[];
+  readonly repairs: { readonly queued: number };
+}
+
+export interface UserReport {
+  readonly id: string;
+  readonly displayName: string;
+  readonly email?: string;
+  readonly tenant?: string;
+  readonly isRoot: boolean;
+}
+
+export interface KeyReport {
+  readonly accessKeyId: string;
+  readonly user: string;
+  readonly status: 'active' | 'inactive';
+  readonly createdAt: string;
+}
+
+/** The answer to the creation of a key: the only time that the secret is shown. */
+export interface NewKeyReport extends KeyReport {
+  readonly secretAccessKey: string;
+}
+
+export interface BucketReport {
+  readonly name: string;
+  readonly owner: string;
+  readonly createdAt: string;
+  readonly region: string;
+  readonly directory: string;
+  readonly versioning: 'unversioned' | 'enabled' | 'suspended';
+  readonly objectLock: boolean;
+}
+
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+}
+
+// Printable, no white space and no slash: ids stand in XML, in URLs and in tables.
+const accountId = z
+  .string()
+  .regex(/^[^\s/\p{C}]{1,128}$/u, '1 to 128 printable characters without white space or "/"');
+// '/' and ',' would end the key id inside an Authorization header.
+const accessKeyId = z.string().regex(/^[\w.+=@-]{3,128}$/, '3 to 128 letters, digits or _ . + = @ -');
+const secretAccessKey = z.string().regex(/^[\x21-\x7e]{8,128}$/, '8 to 128 printable ASCII characters');
+
+export const newUser = z.strictObject({
+  id: accountId,
+  displayName: z.string().min(1).max(256).optional(),
+  email: z.string().min(3).max(254).optional(),
+  tenant: z.string().min(1).max(128).optional(),
+});
+export type NewUser = z.infer<typeof newUser>;
+
+export const newKey = z
+  .strictObject({
+    user: accountId,
+    accessKeyId: accessKeyId.optional(),
+    secretAccessKey: secretAccessKey.optional(),
+  })
+  .refine((k) => (k.accessKeyId === undefined) === (k.secretAccessKey === undefined), {
+    message: 'give the access key and the secret key both, or neither',
+  });
+export type NewKey = z.infer<typeof newKey>;
+
+export const keyChange = z.strictObject({ status: z.enum(['active', 'inactive']) });
+export type KeyChange = z.infer<typeof keyChange>;
+
+export const keysQuery = z.strictObject({ user: accountId.optional() });
+export const bucketsQuery = z.strictObject({
+  owner: accountId.optional(),
+  prefix: z.string().max(63).default(''),
+  after: z.string().max(63).default(''),
+  max: z.coerce.number().int().min(1).max(1000).default(1000),
+});
+export const locateQuery = z.strictObject({
+  bucket: z.string().min(1).max(63),
+  key: z.string().min(1).max(1024),
+  versionId: z.string().max(128).optional(),
+});

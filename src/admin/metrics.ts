@@ -1,0 +1,132 @@
+/**
+ * What Prometheus reads. Counters of S3 requests are fed by the front end through `observe`; what nodes and pairs do
+ * is asked when the page is asked for, at most once in STATUS_AGE_MS. docs/operations.md lists the names.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../base/clock.ts';
+import type { RequestRecord } from '../base/request-record.ts';
+import type { StatusReport } from './api.ts';
+
+export interface Metrics {
+  observe(record: RequestRecord): void;
+  /** S3 requests answered since the process started. */
+  requests(): number;
+  /** From now on pages show nodes and pairs as well. */
+  follow(status: () => Promise<StatusReport>, clock: Clock): void;
+  page(): Promise<{ readonly type: string; readonly text: string }>;
+}
+
+const STATUS_AGE_MS = 1_000;
+const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120];
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  let answered = 0;
+  const requests = new Counter({
+    name: 'antipode_s3_requests_total',
+    help: 'S3 requests by operation and HTTP status (0: cut before or inside the answer)',
+    labelNames: ['operation', 'status'],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: 'antipode_s3_request_seconds',
+    help: 'Time from the request line to the end of the answer',
+    labelNames: ['operation'],
+    buckets: SECONDS_BUCKETS,
+    registers,
+  });
+  const bytes = new Counter({
+    name: 'antipode_s3_bytes_total',
+    help: 'Body bytes taken from (in) and sent to (out) S3 clients',
+    labelNames: ['direction'],
+    registers,
+  });
+  const members = createMemberGauges(registers);
+  let refresh: (() => Promise<void>) | null = null;
+
+  return {
+    observe(record) {
+      answered++;
+      requests.inc({ operation: record.operation, status: record.status });
+      seconds.observe({ operation: record.operation }, record.durationMs / 1000);
+      bytes.inc({ direction: 'in' }, record.bytesIn);
+      bytes.inc({ direction: 'out' }, record.bytesOut);
+    },
+    requests: () => answered,
+    follow(status, clock) {
+      let askedAt = Number.NEGATIVE_INFINITY;
+      let answer: Promise<void> = Promise.resolve();
+      refresh = () => {
+        if (clock.monotonic() - askedAt >= STATUS_AGE_MS) {
+          askedAt = clock.monotonic();
+          answer = status().then(members);
+        }
+        return answer;
+      };
+    },
+    async page() {
+      await refresh?.();
+      return { type: registry.contentType, text: await registry.metrics() };
+    },
+  };
+}
+
+/** Returns how to bring the gauges up to date. */
+function createMemberGauges(registers: Registry[]): (report: StatusReport) => void {
+  const labelNames = ['member'];
+  const nodeRequests = new Gauge({
+    name: 'antipode_node_requests',
+    help: 'Data requests that a storage node has had since its process started',
+    labelNames,
+    registers,
+  });
+  const nodeControlRequests = new Gauge({
+    name: 'antipode_node_control_requests',
+    help: 'Control requests that a storage node has had since its process started',
+    labelNames,
+    registers,
+  });
+  const nodeBytes = new Gauge({
+    name: 'antipode_node_stored_bytes',
+    help: 'Bytes of blobs on a storage node',
+    labelNames,
+    registers,
+  });
+  const nodeFree = new Gauge({
+    name: 'antipode_node_free_bytes',
+    help: 'Bytes that a storage node has room for',
+    labelNames,
+    registers,
+  });
+  const serving = new Gauge({
+    name: 'antipode_member_serving',
+    help: '1 while the member serves',
+    labelNames: ['member', 'kind'],
+    registers,
+  });
+  const degraded = new Gauge({
+    name: 'antipode_pairs_degraded',
+    help: 'Pairs of twins of which not both serve',
+    registers,
+  });
+  return (report) => {
+    for (const m of report.members) {
+      serving.set({ member: m.id, kind: m.kind }, m.condition === 'serving' ? 1 : 0);
+      if (m.kind !== 'node') continue;
+      const member = m.id;
+      // A node that does not answer has no figures: an old one would look like a quiet node.
+      for (const [gauge, value] of [
+        [nodeRequests, m.requests],
+        [nodeControlRequests, m.controlRequests],
+        [nodeBytes, m.storedBytes],
+        [nodeFree, m.freeBytes],
+      ] as const) {
+        if (typeof value === 'number') gauge.set({ member }, value);
+        else gauge.remove({ member });
+      }
+    }
+    degraded.set(report.pairs.filter((pair) => pair.state !== 'redundant').length);
+  };
+}
