@@ -1,0 +1,144 @@
+/** Users and access keys: what the admin API does with them. A secret leaves this file once, when its key is made. */
+import { randomBytes } from 'node:crypto';
+import type { AccountId } from '../base/ids.ts';
+import type { AccessKey, Account, Catalog } from '../ddm/catalog.ts';
+import { AdminError } from './admin-error.ts';
+import type { KeyReport, NewKey, NewKeyReport, NewUser, UserReport } from './api.ts';
+
+export interface Accounts {
+  listUsers(): Promise<UserReport[]>;
+  createUser(user: NewUser): Promise<UserReport>;
+  deleteUser(id: string): Promise<void>;
+  listKeys(user?: string): Promise<KeyReport[]>;
+  createKey(key: NewKey): Promise<NewKeyReport>;
+  setKeyStatus(accessKeyId: string, status: 'active' | 'inactive', askedBy: string): Promise<KeyReport>;
+  deleteKey(accessKeyId: string, askedBy: string): Promise<void>;
+}
+
+export interface AccountsOptions {
+  readonly catalog: Catalog;
+  readonly sealSecret: (secret: string) => Buffer;
+}
+
+const ACCESS_KEY_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+const SECRET_BYTES = 30;
+
+export function createAccounts({ catalog, sealSecret }: AccountsOptions): Accounts {
+  const findKey = async (accessKeyId: string) => {
+    const key = await catalog.findAccessKey(accessKeyId);
+    if (!key) throw new AdminError('NoSuchKey', `there is no access key ${accessKeyId}`);
+    return key;
+  };
+  const refuseOwn = (accessKeyId: string, askedBy: string) => {
+    if (accessKeyId === askedBy)
+      throw new AdminError('RootIsKept', 'a request cannot take away the key that signs it');
+  };
+
+  return {
+    async listUsers() {
+      return (await catalog.listAccounts()).map(userReport);
+    },
+
+    async createUser({ id, displayName, email, tenant }) {
+      const result = await catalog.createAccount({
+        id: id as AccountId,
+        displayName: displayName ?? id,
+        ...(email === undefined ? {} : { email }),
+        ...(tenant === undefined ? {} : { tenant }),
+        isRoot: false,
+      });
+      switch (result.outcome) {
+        case 'done':
+          return userReport(result.value);
+        case 'refused':
+          throw new AdminError('UserExists', `there is a user ${id} already`);
+        case 'unknown':
+          throw unknownOutcome();
+      }
+    },
+
+    async deleteUser(id) {
+      const result = await catalog.deleteAccount(id as AccountId);
+      if (result.outcome === 'done') return;
+      if (result.outcome === 'unknown') throw unknownOutcome();
+      switch (result.reason) {
+        case 'no-such-account':
+          throw new AdminError('NoSuchUser', `there is no user ${id}`);
+        case 'has-keys':
+          throw new AdminError('UserHasKeys', `user ${id} has access keys; delete them first`);
+        case 'has-buckets':
+          throw new AdminError('UserHasBuckets', `user ${id} owns buckets; delete them first`);
+        case 'root':
+          throw new AdminError('RootIsKept', 'the root user cannot be deleted');
+      }
+    },
+
+    async listKeys(user) {
+      const owners =
+        user === undefined ? (await catalog.listAccounts()).map((a) => a.id) : [user as AccountId];
+      const keys: KeyReport[] = [];
+      for (const owner of owners) keys.push(...(await catalog.listAccessKeys(owner)).map(keyReport));
+      if (user !== undefined && keys.length === 0 && !(await catalog.findAccount(user as AccountId))) {
+        throw new AdminError('NoSuchUser', `there is no user ${user}`);
+      }
+      return keys;
+    },
+
+    async createKey({ user, accessKeyId = newAccessKeyId(), secretAccessKey = newSecret() }) {
+      const result = await catalog.createAccessKey({
+        accessKeyId,
+        account: user as AccountId,
+        sealedSecret: sealSecret(secretAccessKey),
+      });
+      if (result.outcome === 'done') return { ...keyReport(result.value), secretAccessKey };
+      if (result.outcome === 'unknown') throw unknownOutcome();
+      switch (result.reason) {
+        case 'exists':
+          throw new AdminError('KeyExists', `there is an access key ${accessKeyId} already`);
+        case 'no-such-account':
+          throw new AdminError('NoSuchUser', `there is no user ${user}`);
+      }
+    },
+
+    async setKeyStatus(accessKeyId, status, askedBy) {
+      if (status === 'inactive') refuseOwn(accessKeyId, askedBy);
+      const result = await catalog.setAccessKeyStatus(accessKeyId, status);
+      if (result.outcome === 'unknown') throw unknownOutcome();
+      if (result.outcome === 'refused')
+        throw new AdminError('NoSuchKey', `there is no access key ${accessKeyId}`);
+      // The row may be as old as the catalog's cache; the status is the one just set.
+      return { ...keyReport(await findKey(accessKeyId)), status };
+    },
+
+    async deleteKey(accessKeyId, askedBy) {
+      refuseOwn(accessKeyId, askedBy);
+      const result = await catalog.deleteAccessKey(accessKeyId);
+      if (result.outcome === 'unknown') throw unknownOutcome();
+      if (result.outcome === 'refused')
+        throw new AdminError('NoSuchKey', `there is no access key ${accessKeyId}`);
+    },
+  };
+}
+
+const unknownOutcome = () =>
+  new AdminError(
+    'OutcomeUnknown',
+    'the directory did not say whether the change was made; look before repeating it',
+  );
+
+function userReport({ id, displayName, email, tenant, isRoot }: Account): UserReport {
+  const optional = { ...(email === undefined ? {} : { email }), ...(tenant === undefined ? {} : { tenant }) };
+  return { id, displayName, ...optional, isRoot };
+}
+
+function keyReport({ accessKeyId, account, status, createdAt }: AccessKey): KeyReport {
+  return { accessKeyId, user: account.id, status, createdAt: createdAt.toISOString() };
+}
+
+/** 20 characters that no context needs to escape. */
+function newAccessKeyId(): string {
+  return `AK${[...randomBytes(18)].map((byte) => ACCESS_KEY_LETTERS[byte & 31]).join('')}`;
+}
+
+/** 40 characters, 240 bits. */
+const newSecret = () => randomBytes(SECRET_BYTES).toString('base64url');

@@ -1,0 +1,33 @@
+/** What can go wrong with an admin request: one table, one class. Sent as JSON `{code, message}`. */
+const ADMIN_ERRORS = {
+  InvalidRequest: 400,
+  Unauthorized: 403,
+  NotFound: 404,
+  NoSuchUser: 404,
+  NoSuchKey: 404,
+  NoSuchBucket: 404,
+  UserExists: 409,
+  KeyExists: 409,
+  UserHasKeys: 409,
+  UserHasBuckets: 409,
+  RootIsKept: 409,
+  TooLarge: 413,
+  Internal: 500,
+  /** Whether the change has taken effect could not be learned. Look before repeating it. */
+  OutcomeUnknown: 503,
+  CatalogUnavailable: 503,
+  NotImplemented: 501,
+} as const;
+
+export type AdminErrorCode = keyof typeof ADMIN_ERRORS;
+
+export class AdminError extends Error {
+  override readonly name = 'AdminError';
+  readonly code: AdminErrorCode;
+  readonly status: number;
+  constructor(code: AdminErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.status = ADMIN_ERRORS[code];
+  }
+}

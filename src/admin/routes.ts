@@ -1,0 +1,105 @@
+/** The admin API's routes under /admin/v1: each parses its input with a schema of api.ts and answers JSON. */
+import { type Response, Router } from 'express';
+import type { z } from 'zod';
+import type { AccountId } from '../base/ids.ts';
+import type { Bucket, Catalog } from '../ddm/catalog.ts';
+import type { Accounts } from './accounts.ts';
+import type { AdminLocals } from './admin-auth.ts';
+import { AdminError } from './admin-error.ts';
+import {
+  type BucketReport,
+  bucketsQuery,
+  keyChange,
+  keysQuery,
+  locateQuery,
+  newKey,
+  newUser,
+  type StatusReport,
+} from './api.ts';
+
+/** Where an object's bytes are; null when there is no such object. */
+export type Locate = (query: { bucket: string; key: string; versionId?: string }) => Promise<unknown | null>;
+
+export interface RouteServices {
+  readonly accounts: Accounts;
+  readonly catalog: Catalog;
+  readonly status: () => Promise<StatusReport>;
+  readonly locate?: Locate;
+}
+
+export function adminRoutes({ accounts, catalog, status, locate }: RouteServices): Router {
+  const router = Router();
+
+  router.get('/status', async (_req, res) => {
+    res.json(await status());
+  });
+
+  router.get('/users', async (_req, res) => {
+    res.json({ users: await accounts.listUsers() });
+  });
+  router.post('/users', async (_req, res) => {
+    res.status(201).json(await accounts.createUser(parse(newUser, localsOf(res).body)));
+  });
+  router.delete('/users/:id', async (req, res) => {
+    await accounts.deleteUser(req.params.id);
+    res.status(204).end();
+  });
+
+  router.get('/keys', async (req, res) => {
+    res.json({ keys: await accounts.listKeys(parse(keysQuery, req.query).user) });
+  });
+  router.post('/keys', async (_req, res) => {
+    res.status(201).json(await accounts.createKey(parse(newKey, localsOf(res).body)));
+  });
+  router.patch('/keys/:accessKeyId', async (req, res) => {
+    const { status: wanted } = parse(keyChange, localsOf(res).body);
+    res.json(await accounts.setKeyStatus(req.params.accessKeyId, wanted, localsOf(res).accessKeyId));
+  });
+  router.delete('/keys/:accessKeyId', async (req, res) => {
+    await accounts.deleteKey(req.params.accessKeyId, localsOf(res).accessKeyId);
+    res.status(204).end();
+  });
+
+  router.get('/buckets', async (req, res) => {
+    const { owner, ...query } = parse(bucketsQuery, req.query);
+    const page = await catalog.listBuckets({
+      ...query,
+      ...(owner === undefined ? {} : { owner: owner as AccountId }),
+    });
+    res.json({ buckets: page.buckets.map(bucketReport), truncated: page.truncated });
+  });
+
+  router.get('/locate', async (req, res) => {
+    if (!locate) throw new AdminError('NotImplemented', 'this gateway cannot locate objects');
+    const { versionId, ...query } = parse(locateQuery, req.query);
+    const found = await locate({ ...query, ...(versionId === undefined ? {} : { versionId }) });
+    if (found === null)
+      throw new AdminError('NotFound', `there is no object ${query.key} in bucket ${query.bucket}`);
+    res.json(found);
+  });
+
+  return router;
+}
+
+const localsOf = (res: Response): AdminLocals => res.locals as AdminLocals;
+
+function parse<T>(schema: z.ZodType<T>, input: unknown): T {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((i) =>
+    i.path.length > 0 ? `${i.path.join('.')}: ${i.message}` : i.message,
+  );
+  throw new AdminError('InvalidRequest', issues.join('; '));
+}
+
+function bucketReport({
+  name,
+  owner,
+  createdAt,
+  region,
+  directory,
+  versioning,
+  objectLock,
+}: Bucket): BucketReport {
+  return { name, owner, createdAt: createdAt.toISOString(), region, directory, versioning, objectLock };
+}

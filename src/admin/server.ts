@@ -1,0 +1,152 @@
+/**
+ * The admin address: metrics and health for anybody, the admin API for the root account. JSON in and out; an error is
+ * `{code, message}` with a status that says whose fault it was, and never a stack or a secret.
+ */
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import express, { type ErrorRequestHandler, type Express } from 'express';
+import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
+import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
+import { type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
+import { createAccounts } from './accounts.ts';
+import { type Authenticate, requireRoot } from './admin-auth.ts';
+import { AdminError } from './admin-error.ts';
+import { ADMIN_PREFIX } from './api.ts';
+import type { Metrics } from './metrics.ts';
+import { adminRoutes, type Locate } from './routes.ts';
+import { collectStatus, type StatusSources } from './status.ts';
+import { within } from './within.ts';
+
+export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  /** identity's authenticate, for service ADMIN_SERVICE. */
+  readonly authenticate: Authenticate;
+  /** identity's sealSecret, with the master key. */
+  readonly sealSecret: (secret: string) => Buffer;
+  readonly metrics: Metrics;
+  readonly locate?: Locate;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls?: TlsFiles;
+  readonly log: Logger;
+}
+
+export interface AdminServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const READY_MS = 1_000;
+const CONNECTIONS_MAX = 128;
+const HTTP_LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 5_000,
+  maxHeaderSize: 16_384,
+};
+
+/** @throws when the port cannot be opened or the TLS files do not load */
+export async function createAdminServer(options: AdminOptions): Promise<AdminServer> {
+  const { tls, listen, log } = options;
+  const app = adminApp(options);
+  const { server, unfollow } = tls ? await tlsServer(app, tls, log) : plainServer(app);
+  server.maxConnections = CONNECTIONS_MAX;
+  await opened(server, listen);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      unfollow();
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+interface Opened {
+  readonly server: Server;
+  readonly unfollow: () => void;
+}
+
+const plainServer = (app: Express): Opened => ({
+  server: createHttpServer(HTTP_LIMITS, app),
+  unfollow: () => {},
+});
+
+async function tlsServer(app: Express, files: TlsFiles, log: Logger): Promise<Opened> {
+  const server = createHttpsServer({ ...HTTP_LIMITS, ...(await readTlsFiles(files)) }, app);
+  const unfollow = followTlsFiles(server, files, (error) => {
+    if (error) log.warn({ err: error }, 'certificate files do not load; the old certificate stays');
+    else log.info('certificate files loaded again');
+  });
+  return { server, unfollow };
+}
+
+function opened(server: Server, listen: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(listen.port, listen.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function adminApp(options: AdminOptions): Express {
+  const { catalog, clock, metrics, log } = options;
+  const status = () => collectStatus(options);
+  metrics.follow(status, clock);
+  const accounts = createAccounts({ catalog, sealSecret: options.sealSecret });
+  const app = express();
+  app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
+
+  app.get('/-/live', (_req, res) => {
+    res.type('text').send('live\n');
+  });
+  app.get('/-/ready', async (_req, res) => {
+    const ready = await within(clock, READY_MS, catalog.status()).then(
+      (pairs) => pairs.every((pair) => pair.writable),
+      () => false,
+    );
+    res
+      .status(ready ? 200 : 503)
+      .type('text')
+      .send(ready ? 'ready\n' : 'a directory takes no writes\n');
+  });
+  app.get('/metrics', async (_req, res) => {
+    const { type, text } = await metrics.page();
+    res.type(type).send(text);
+  });
+  const { locate } = options;
+  const routes = adminRoutes({ accounts, catalog, status, ...(locate ? { locate } : {}) });
+  app.use(ADMIN_PREFIX, requireRoot(options.authenticate), routes);
+  app.use((req) => {
+    throw new AdminError('NotFound', `there is nothing at ${req.path}`);
+  });
+
+  const onError: ErrorRequestHandler = (error, req, res, _next) => {
+    const answer = asAdminError(error);
+    if (answer.status >= 500)
+      log.warn({ err: error, method: req.method, path: req.path }, 'admin request failed');
+    if (res.headersSent) {
+      res.destroy();
+      return;
+    }
+    // A body that was not read to its end must not be taken for the next request.
+    if (!req.complete) res.set('Connection', 'close');
+    res.status(answer.status).json({ code: answer.code, message: answer.message });
+  };
+  app.use(onError);
+  return app;
+}
+
+function asAdminError(error: unknown): AdminError {
+  if (error instanceof AdminError) return error;
+  if (error instanceof CatalogUnavailable) {
+    return new AdminError('CatalogUnavailable', 'the directory does not answer; try again', { cause: error });
+  }
+  // Express refuses paths that do not decode.
+  if (error instanceof URIError) return new AdminError('InvalidRequest', 'the path is not valid UTF-8');
+  return new AdminError('Internal', 'something went wrong here; the log says what', { cause: error });
+}
