@@ -48,7 +48,8 @@ export interface WriteIntent {
 /** One blob on its way to one node. Not for concurrent use: await each call before the next. */
 export interface BlobWriter {
   /**
-   * Sends one chunk; resolves when the node's socket has room for the next (backpressure).
+   * Sends one chunk; resolves when the node's socket has room for the next (backpressure). The buffer must not be
+   * changed before finish() has resolved.
    * The stall deadline runs only while a call is pending. @throws {NodeError}
    */
   write(chunk: Buffer, digest: Buffer): Promise<void>;
@@ -81,6 +82,8 @@ export interface NodeStatus {
   readonly blobs: number;
   readonly storedBytes: number;
   readonly freeBytes: number;
+  /** Blobs that the node's index names and whose file is gone. */
+  readonly missingBlobs?: number;
   readonly pid: number;
 }
 
@@ -93,12 +96,16 @@ export interface NodeDeadlines {
 /** A connection pool to one node. All calls reject with NodeError. */
 export interface NodeClient {
   readonly member: MemberId;
-  /** Opens a write; resolves when the node has said that it is ready for the body (so a dead or full node costs no byte). */
+  /**
+   * Opens a write; resolves when the node has said that it is ready for the body (so a dead or full node costs no byte).
+   * `oneShot` (blobs of one chunk only, and their default) saves that round trip: the write resolves at once, everything
+   * is sent by finish(), and every error arrives there.
+   */
   write(
     id: BlobId,
     size: number,
     intent: WriteIntent,
-    options?: { epoch?: Epoch; signal?: AbortSignal },
+    options?: { epoch?: Epoch; signal?: AbortSignal; oneShot?: boolean },
   ): Promise<BlobWriter>;
   /** Opens a read of chunks [firstChunk, lastChunk] (inclusive) of a blob of `size` bytes whose tree has `root`. */
   read(

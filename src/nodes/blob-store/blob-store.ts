@@ -1,0 +1,83 @@
+/**
+ * Where a node keeps its bytes. Local disk today; another provider's store may stand behind the same interface.
+ * Invariants: what commit(), putSmall(), confirm() and remove() have resolved survives the loss of power; a blob is
+ * visible whole or not at all; an id never changes its bytes.
+ */
+import type { BlobId } from '../../base/ids.ts';
+import type { InventoryEntry, WriteIntent } from '../protocol.ts';
+
+export type StoreErrorKind =
+  | 'full' // no room; nothing was changed
+  | 'conflict' // the id exists with other bytes
+  | 'corrupt' // what was to be committed contradicts itself
+  | 'closed';
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly kind: StoreErrorKind;
+  constructor(kind: StoreErrorKind, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+export interface NewBlob {
+  readonly id: BlobId;
+  /** 1 … LIMITS.blobBytesMax */
+  readonly size: number;
+  readonly intent: WriteIntent;
+}
+
+/** A large blob on its way in. Await each call before the next; end with commit() or discard(). */
+export interface BlobSink {
+  /** Takes the parts of one chunk that has been verified, and its digest. @throws {StoreError} */
+  append(parts: readonly Buffer[], chunkDigest: Buffer): Promise<void>;
+  /** Makes the blob durable and pending. The same bytes twice are no error. @throws {StoreError} */
+  commit(root: Buffer): Promise<void>;
+  /** Drops what was written. Never throws; does nothing after commit(). */
+  discard(): Promise<void>;
+}
+
+/** An open large blob; close() it. Nothing it returns has been verified. */
+export interface BlobSource {
+  readonly pageList: Buffer;
+  /** Concatenated chunk digests of a page. */
+  page(index: number): Promise<Buffer>;
+  /** Fills `into`, which has the chunk's length. */
+  chunk(index: number, into: Buffer): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StoreTotals {
+  readonly blobs: number;
+  readonly storedBytes: number;
+  readonly freeBytes: number;
+  /** Blobs that the index names and whose file is gone. */
+  readonly missingBlobs: number;
+}
+
+export interface Reservation {
+  /** Bytes that are on disk by now, and so no longer only promised. */
+  used(bytes: number): void;
+  release(): void;
+}
+
+export interface BlobStore {
+  /** Refuses what would not leave the reserve free. @throws {StoreError} full */
+  reserve(size: number): Promise<Reservation>;
+  /** `frame` = [page digest][chunk digest][bytes] of a blob of one chunk up to LIMITS.smallBlobBytesMax. */
+  putSmall(blob: NewBlob, root: Buffer, frame: Buffer): Promise<void>;
+  /** @throws {StoreError} */
+  createLarge(blob: NewBlob, reservation: Reservation): Promise<BlobSink>;
+  stat(id: BlobId): InventoryEntry | null;
+  /** The frame as putSmall() took it; null when there is no such small blob. */
+  readSmall(id: BlobId): Buffer | null;
+  /** null when there is no such large blob, or its file is gone. */
+  openLarge(entry: InventoryEntry): Promise<BlobSource | null>;
+  confirm(ids: readonly BlobId[]): Promise<void>;
+  remove(ids: readonly BlobId[]): Promise<void>;
+  pending(query: { before: number; after?: BlobId; max: number }): readonly InventoryEntry[];
+  inventory(query: { after?: BlobId; max: number }): readonly InventoryEntry[];
+  totals(): Promise<StoreTotals>;
+  close(): Promise<void>;
+}

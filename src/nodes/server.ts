@@ -1,0 +1,248 @@
+/**
+ * A storage node: bare node:http over a blob store. Endpoints: PUT, GET /v1/blobs/ID; GET /v1/blobs/ID/record;
+ * POST /v1/confirm, /v1/delete; GET /v1/pending, /v1/inventory, /v1/status.
+ * Invariants: nothing is routed, read or answered before the request's MAC was verified (a stranger gets an empty 403
+ * and a closed connection, whatever they ask for); an answer of success is sent after the fsync.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
+import type { MemberId } from '../base/ids.ts';
+import { LIMITS } from '../base/limits.ts';
+import { StoreError } from './blob-store/blob-store.ts';
+import { LocalStore } from './blob-store/local-store.ts';
+import {
+  AUTH_HEADER,
+  BODY_DIGEST_HEADER,
+  clusterKey,
+  EPOCH_HEADER,
+  INTENT_HEADER,
+  verifyRequest,
+} from './request-auth.ts';
+import { BodyEndedEarly } from './server/byte-taker.ts';
+import {
+  type ControlContext,
+  confirmBlobs,
+  deleteBlobs,
+  listInventory,
+  listPending,
+  statBlob,
+  status,
+} from './server/control.ts';
+import { type Exchange, type Refusal, Refused, refuse } from './server/exchange.ts';
+import { getBlob } from './server/get-blob.ts';
+import { putBlob } from './server/put-blob.ts';
+
+export interface NodeOptions {
+  readonly member: MemberId;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly dataDir: string;
+  readonly secret: Buffer;
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly clock: Clock;
+  /** Kept free on the disk, for the index and for deletes. Default 64 MiB. */
+  readonly reserveBytes?: number;
+  /** Threads of libuv's pool in this process (UV_THREADPOOL_SIZE); half of them may flush at once. Default 4. */
+  readonly diskThreads?: number;
+}
+
+export interface RunningNode {
+  readonly port: number;
+  /** Stops listening, cuts what is under way (nothing of it was acknowledged) and closes the store. */
+  close(): Promise<void>;
+}
+
+const RESERVE_BYTES = 64 * 1024 * 1024;
+const CONNECTIONS_MAX = 4_096;
+const HEADERS_MS = 10_000;
+/** Longer than any client's: the client ends idle connections, so that no request meets a closing one. */
+const KEEP_ALIVE_MS = 5 * 60_000;
+/** Without a byte in either direction: slow S3 clients are the gateway's business and end sooner. */
+const IDLE_MS = 15 * 60_000;
+const CLOSE_MS = 5_000;
+
+const BLOB_PATH = /^\/v1\/blobs\/([0-9a-f]{32})(\/record)?$/;
+
+type Handler = (x: Exchange, id: string, context: ControlContext) => void | Promise<void>;
+interface Route {
+  readonly data: boolean;
+  readonly handle: Handler;
+}
+const BLOB_ROUTES: Readonly<Record<string, Route>> = {
+  'PUT ': { data: true, handle: (x, id, { store }) => putBlob(x, store, id) },
+  'GET ': { data: true, handle: (x, id, { store }) => getBlob(x, store, id) },
+  'GET /record': { data: false, handle: (x, id, { store }) => statBlob(x, store, id) },
+};
+const ROUTES: Readonly<Record<string, Route>> = {
+  'POST /v1/delete': { data: true, handle: (x, _, { store }) => deleteBlobs(x, store) },
+  'POST /v1/confirm': { data: false, handle: (x, _, { store }) => confirmBlobs(x, store) },
+  'GET /v1/pending': { data: false, handle: (x, _, { store }) => listPending(x, store) },
+  'GET /v1/inventory': { data: false, handle: (x, _, { store }) => listInventory(x, store) },
+  'GET /v1/status': { data: false, handle: (x, _, context) => status(x, context) },
+};
+
+function routeOf(method: string, path: string): { route: Route | undefined; id: string } {
+  const blob = BLOB_PATH.exec(path);
+  if (blob) return { route: BLOB_ROUTES[`${method} ${blob[2] ?? ''}`], id: blob[1]! };
+  const key = `${method} ${path}`;
+  return { route: Object.hasOwn(ROUTES, key) ? ROUTES[key] : undefined, id: '' };
+}
+
+function refusalOf(error: unknown): Refusal | null {
+  if (error instanceof Refused) return error.kind;
+  if (error instanceof StoreError && error.kind !== 'closed') return error.kind;
+  return null;
+}
+
+/** @throws {DataFolderError} when the folder is not this node's or in use; and whatever listen() throws */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const { member, log, clock } = options;
+  const store = await LocalStore.open({
+    path: options.dataDir,
+    member,
+    clock,
+    reserveBytes: options.reserveBytes ?? RESERVE_BYTES,
+    syncsMax: Math.max(1, Math.floor((options.diskThreads ?? 4) / 2)),
+  });
+  const context: ControlContext = { store, member, clock, counters: { requests: 0, controlRequests: 0 } };
+  const underWay = new Set<Promise<void>>();
+  const server = createNodeServer(options, context, underWay);
+  try {
+    await listen(server, options);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const sweeping = store.sweep().then(
+    (found) => {
+      if (found.orphans > 0)
+        log.info({ member, orphans: found.orphans }, 'removed files that no record names');
+      if (found.missing > 0) log.error({ member, missing: found.missing }, 'blobs whose file is gone');
+    },
+    (error: unknown) => log.error({ member, err: error }, 'the comparison of files and index failed'),
+  );
+  let closing: Promise<void> | null = null;
+  const close = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeAllConnections();
+    store.stop();
+    const quiet = Promise.all([closed, sweeping, ...underWay]); // the index must not be closed under a request
+    const patience = new AbortController();
+    await Promise.race([quiet, clock.sleep(CLOSE_MS, patience.signal).catch(() => {})]);
+    patience.abort();
+    await store.close();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+function createNodeServer(
+  options: NodeOptions,
+  context: ControlContext,
+  underWay: Set<Promise<void>>,
+): Server {
+  const server = createServer({
+    maxHeaderSize: LIMITS.headerBytesMax,
+    headersTimeout: HEADERS_MS,
+    requestTimeout: 0, // a body may flow for hours; IDLE_MS bounds silence
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  server.timeout = IDLE_MS;
+  const key = clusterKey(options.secret);
+  server.on('request', (req, res) => {
+    const serving = serve(req, res, key, options, context).finally(() => underWay.delete(serving));
+    underWay.add(serving);
+  });
+  server.on('clientError', (_, socket) => socket.destroy());
+  return server;
+}
+
+function listen(server: Server, { port, host }: NodeOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, host, backlog: 1_024 }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function serve(
+  req: IncomingMessage,
+  res: ServerResponse,
+  key: ReturnType<typeof clusterKey>,
+  options: NodeOptions,
+  context: ControlContext,
+): Promise<void> {
+  res.sendDate = false;
+  res.on('error', () => {});
+  const x = identify(req, res, key, options);
+  if (!x) {
+    res.writeHead(403, ['content-length', '0', 'connection', 'close']);
+    res.end(() => req.socket.destroy());
+    return;
+  }
+  const { route, id } = routeOf(req.method ?? '', x.path);
+  if (!route) return refuse(x, 'protocol');
+  if (route.data) context.counters.requests += 1;
+  else context.counters.controlRequests += 1;
+  try {
+    await route.handle(x, id, context);
+  } catch (error) {
+    fail(x, error, options);
+  }
+}
+
+function fail(x: Exchange, error: unknown, { log, member }: NodeOptions): void {
+  const refusal = refusalOf(error);
+  if (refusal) {
+    refuse(x, refusal);
+    return;
+  }
+  const peerLeft = error instanceof BodyEndedEarly || x.res.destroyed || x.req.destroyed;
+  if (!peerLeft) log.error({ member, err: error, path: x.path }, 'request failed');
+  x.req.socket.destroy();
+}
+
+/** null for a stranger. */
+function identify(
+  req: IncomingMessage,
+  res: ServerResponse,
+  key: ReturnType<typeof clusterKey>,
+  { member, clock }: NodeOptions,
+): Exchange | null {
+  const text = (name: string): string => {
+    const value = req.headers[name];
+    return typeof value === 'string' ? value : '';
+  };
+  const target = req.url ?? '';
+  const contentLength = Number(text('content-length') || '0');
+  const intent = text(INTENT_HEADER);
+  const bodyDigest = text(BODY_DIGEST_HEADER);
+  const nonce = verifyRequest(key, clock.now(), text(AUTH_HEADER), {
+    member,
+    method: req.method ?? '',
+    target,
+    contentLength,
+    epoch: text(EPOCH_HEADER),
+    intent,
+    bodyDigest,
+  });
+  if (nonce === null) return null;
+  const mark = target.indexOf('?');
+  const path = mark < 0 ? target : target.slice(0, mark);
+  const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
+  return { req, res, key, nonce, path, query, contentLength, intent, bodyDigest };
+}
