@@ -63,6 +63,7 @@ function postgresqlConf(settings: PostgresSettings): string {
     max_wal_senders: 10,
     max_replication_slots: 10,
     max_wal_size: '1GB',
+    max_logical_replication_workers: 0,
     wal_keep_size: '128MB',
     // A twin that is away for longer is seeded anew rather than filling the primary's disk.
     max_slot_wal_keep_size: '4GB',

@@ -181,7 +181,9 @@ function lastWords(child: ChildProcess): () => string {
 
 function lastLogLine(logDir: string): string {
   try {
-    const files = readdirSync(logDir).map((name) => join(logDir, name));
+    const files = readdirSync(logDir)
+      .filter((name) => name.startsWith('postgres-'))
+      .map((name) => join(logDir, name));
     const newest = files.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
     return newest ? lastLine(readFileSync(newest, 'utf8').slice(-STDERR_BYTES_MAX)) : '';
   } catch {

@@ -1,0 +1,295 @@
+/**
+ * Configuration: file + flags + environment → one validated, frozen object. The only reader of process.env.
+ * Precedence: flag, then environment, then file, then default. Errors name where the value stands (file and line, or the
+ * flag) and what to do; the caller prints them and exits with 2.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
+import { z } from 'zod';
+import { LIMITS } from './base/limits.ts';
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+// ------------------------------------------------------------------------------------------- what there is
+
+const port = z.int().min(0).max(65_535);
+const milliseconds = z.int().min(1);
+const endpoint = z.strictObject({ host: z.string().min(1), port });
+const tls = z.strictObject({ certFile: z.string(), keyFile: z.string() });
+
+/** Internal figures; tests shorten them. Milliseconds. */
+const settings = z.strictObject({
+  intentMs: milliseconds.default(LIMITS.intentMs),
+  pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
+  blobGraceMs: milliseconds.default(LIMITS.blobGraceMs),
+  reapIntervalMs: milliseconds.default(60_000),
+  /** A commit whose outcome is not known by then is answered as unknown. */
+  commitDeadlineMs: milliseconds.default(10_000),
+  /** How long a directory may miss its probes before it is ended by force. */
+  directoryDeadlineMs: milliseconds.default(5_000),
+  /** How long requests may go on after the signal to stop. */
+  drainMs: milliseconds.default(10_000),
+  /** A node refuses blobs that would leave less free than this. */
+  reserveBytes: z
+    .int()
+    .min(0)
+    .default(256 * 1024 * 1024),
+  nodeDeadlines: z
+    .strictObject({ connectMs: milliseconds, firstByteMs: milliseconds, stallMs: milliseconds })
+    .default({ connectMs: 250, firstByteMs: 1_000, stallMs: 2_000 }),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+});
+export type Settings = z.infer<typeof settings>;
+
+/** As twin/load.ts takes it; gateways need not be listed. */
+const cluster = z.strictObject({
+  centers: z.array(z.strictObject({ name: z.string(), subnets: z.array(z.string()).min(1).max(2) })).min(1),
+  members: z.array(
+    z.strictObject({
+      id: z.string(),
+      kind: z.enum(['node', 'directory', 'gateway']),
+      address: z.string(),
+      port,
+      center: z.string().nullable().optional(),
+      weight: z.number().min(0).optional(),
+    }),
+  ),
+  twins: z.array(z.strictObject({ name: z.string(), members: z.tuple([z.string(), z.string()]) })).optional(),
+});
+export type ClusterConfig = z.infer<typeof cluster>;
+
+/** One member's own file: the cluster as everybody sees it, and what is this member's alone. */
+const member = z.strictObject({
+  member: z.string(),
+  dataDir: z.string(),
+  /** Folder with the secrets that this member needs (see launcher/secrets.ts). */
+  secretsDir: z.string(),
+  cluster,
+  settings: settings.prefault({}),
+  gateway: z
+    .strictObject({
+      listen: endpoint,
+      admin: endpoint,
+      tls: tls.nullable().default(null),
+      domains: z.array(z.string()).default([]),
+      region: z.string().default('us-east-1'),
+    })
+    .optional(),
+});
+export type MemberConfig = z.infer<typeof member>;
+
+const startFile = z.strictObject({ settings: settings.prefault({}) });
+
+export interface StartConfig {
+  readonly dataDir: string;
+  readonly listen: Endpoint;
+  readonly admin: Endpoint;
+  readonly centers: 1 | 2;
+  readonly nodesPerCenter: number;
+  readonly directoriesPerCenter: number;
+  readonly subnets: readonly [string, string];
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  readonly domains: readonly string[];
+  readonly region: string;
+  /** Root credentials from the environment; null: the data folder's, or generated. */
+  readonly credentials: Credentials | null;
+  readonly settings: Settings;
+}
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretKey: string;
+}
+
+// ------------------------------------------------------------------------------------------- from flags
+
+/** Flags as the command line gave them: text, not yet judged. */
+export interface StartFlags {
+  readonly data?: string;
+  readonly listen?: string;
+  readonly admin?: string;
+  readonly centers?: string;
+  readonly nodesPerCenter?: string;
+  readonly directoriesPerCenter?: string;
+  readonly subnets?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly domain?: readonly string[];
+  readonly region?: string;
+  readonly config?: string;
+}
+
+const DEFAULT_DATA = './data';
+const DEFAULT_LISTEN = '127.0.0.1:9000';
+const DEFAULT_ADMIN = '127.0.0.1:9001';
+const DEFAULT_SUBNETS = '127.1.0.0/24,127.2.0.0/24';
+/** Twins have host parts .11 … ; the directories' start at .5. */
+const NODES_PER_CENTER_MAX = 200;
+
+/** @throws {ConfigError} */
+export function readStartConfig(flags: StartFlags): StartConfig {
+  const file =
+    flags.config === undefined ? { settings: settings.parse({}) } : readFile(flags.config, startFile);
+  const directoriesPerCenter = count('--directories-per-center', flags.directoriesPerCenter ?? '1', 1, 5);
+  if (directoriesPerCenter > 1)
+    throw new ConfigError('--directories-per-center: more than one is not supported yet; leave it at 1');
+  const config: StartConfig = {
+    dataDir: resolve(flags.data ?? DEFAULT_DATA),
+    listen: endpointFlag('--listen', flags.listen ?? DEFAULT_LISTEN),
+    admin: endpointFlag('--admin', flags.admin ?? DEFAULT_ADMIN),
+    centers: count('--centers', flags.centers ?? '2', 1, 2) as 1 | 2,
+    nodesPerCenter: count('--nodes-per-center', flags.nodesPerCenter ?? '2', 1, NODES_PER_CENTER_MAX),
+    directoriesPerCenter,
+    subnets: subnetsFlag(flags.subnets ?? DEFAULT_SUBNETS),
+    tls: tlsFlags(flags),
+    domains: flags.domain ?? [],
+    region: pattern(
+      '--region',
+      flags.region ?? 'us-east-1',
+      /^[a-z0-9-]{1,64}$/,
+      'lower-case letters, digits and "-"',
+    ),
+    credentials: readCredentials(),
+    settings: file.settings,
+  };
+  return deepFreeze(config);
+}
+
+/** @throws {ConfigError} */
+export function readMemberConfig(path: string, kind: 'gateway' | 'node' | 'directory'): MemberConfig {
+  const config = readFile(path, member);
+  const listed = config.cluster.members.some((m) => m.id === config.member && m.kind === kind);
+  if (kind !== 'gateway' && !listed)
+    throw new ConfigError(
+      `${path}: member: ${config.member} is no ${kind} of the cluster; name one of its members`,
+    );
+  if (kind === 'gateway' && !config.gateway)
+    throw new ConfigError(`${path}: gateway: is missing; say where it listens`);
+  return deepFreeze(config);
+}
+
+/** Root credentials from the environment, or null. @throws {ConfigError} when only half of them is there */
+export function readCredentials(): Credentials | null {
+  const accessKeyId = process.env.ANTIPODE_ACCESS_KEY;
+  const secretKey = process.env.ANTIPODE_SECRET_KEY;
+  if (!accessKeyId && !secretKey) return null;
+  if (!accessKeyId || !secretKey)
+    throw new ConfigError('ANTIPODE_ACCESS_KEY and ANTIPODE_SECRET_KEY belong together: set both or none');
+  pattern('ANTIPODE_ACCESS_KEY', accessKeyId, /^[\w.-]{3,128}$/, '3 to 128 letters, digits, "_", "." or "-"');
+  pattern('ANTIPODE_SECRET_KEY', secretKey, /^[\x21-\x7e]{8,128}$/, '8 to 128 printable ASCII characters');
+  return { accessKeyId, secretKey };
+}
+
+/** What the commands that talk to a running store need. */
+export function readClientConfig(flags: { admin?: string | undefined; data?: string | undefined }): {
+  dataDir: string;
+  admin: Endpoint;
+  /** Whether the address was given, so that the running store's own is not looked up. */
+  adminGiven: boolean;
+  credentials: Credentials | null;
+} {
+  return {
+    dataDir: resolve(flags.data ?? DEFAULT_DATA),
+    admin: endpointFlag('--admin', flags.admin ?? DEFAULT_ADMIN),
+    adminGiven: flags.admin !== undefined,
+    credentials: readCredentials(),
+  };
+}
+
+function endpointFlag(name: string, text: string): Endpoint {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:\s]+)):(\d{1,5})$/i.exec(text);
+  const number = Number(match?.[3]);
+  if (!match || number > 65_535)
+    throw new ConfigError(`${name}: "${text}" is not HOST:PORT, e.g. 127.0.0.1:9000`);
+  return { host: (match[1] ?? match[2])!, port: number };
+}
+
+function subnetsFlag(text: string): [string, string] {
+  const [first, second, ...rest] = text.split(',').map((part) => part.trim());
+  if (!first || !second || rest.length > 0)
+    throw new ConfigError(`--subnets: "${text}" must be two, e.g. ${DEFAULT_SUBNETS}`);
+  for (const subnet of [first, second])
+    pattern('--subnets', subnet, /^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, `CIDR texts, e.g. ${DEFAULT_SUBNETS}`);
+  return [first, second];
+}
+
+function tlsFlags(flags: StartFlags): StartConfig['tls'] {
+  const { tlsCert, tlsKey } = flags;
+  if (tlsCert === undefined && tlsKey === undefined) return null;
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new ConfigError('--tls-cert and --tls-key belong together: give both or none');
+  for (const [name, path] of [['--tls-cert', tlsCert] as const, ['--tls-key', tlsKey] as const])
+    if (!existsSync(path)) throw new ConfigError(`${name}: there is no file ${path}`);
+  return { certFile: resolve(tlsCert), keyFile: resolve(tlsKey) };
+}
+
+function count(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max)
+    throw new ConfigError(`${name}: "${text}" is not a whole number from ${min} to ${max}`);
+  return value;
+}
+
+function pattern(name: string, text: string, expression: RegExp, expected: string): string {
+  if (!expression.test(text)) throw new ConfigError(`${name}: must be ${expected}`);
+  return text;
+}
+
+// -------------------------------------------------------------------------------------------- from files
+
+function readFile<T>(path: string, schema: z.ZodType<T>): T {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `${path}: cannot be read (${(error as NodeJS.ErrnoException).code}); check --config`,
+    );
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const wrong = document.errors[0];
+  if (wrong)
+    throw new ConfigError(`${path}:${lines.linePos(wrong.pos[0]).line}: ${wrong.message.split('\n')[0]}`);
+  const result = schema.safeParse(document.toJS() ?? {});
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  const at = issue.path.map(String);
+  const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+  const node = nodeAt(document.contents, key === undefined ? at : [...at, key]);
+  const line = node?.range ? `:${lines.linePos(node.range[0]).line}` : '';
+  const name = key === undefined ? at.join('.') : [...at, key].join('.');
+  const what =
+    key === undefined ? issue.message : 'there is no such setting; remove it or check its spelling';
+  throw new ConfigError(`${path}${line}: ${name || 'the file'}: ${what}`);
+}
+
+/** The deepest node of the document on the way to `path`: a missing key is reported where it should stand. */
+function nodeAt(start: YamlNode | null, path: readonly string[]): YamlNode | null {
+  let node = start;
+  for (const step of path) {
+    const next: unknown = isMap(node) || (node && 'items' in node) ? getChild(node, step) : undefined;
+    if (!next) break;
+    node = next as YamlNode;
+  }
+  return node;
+}
+
+function getChild(node: YamlNode, step: string): unknown {
+  if (isMap(node)) return node.items.find((pair) => String(pair.key) === step)?.value ?? undefined;
+  return (node as unknown as { items: unknown[] }).items[Number(step)];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}

@@ -1,0 +1,95 @@
+/**
+ * How the data folders of a directory pair come to be. Each function leaves either a complete folder or none under the
+ * final name: work happens in `….new`, and a folder that is replaced is set aside, not deleted, until its successor runs.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type BackupSource, takeBaseBackup } from './base-backup.ts';
+import { initPostgres, isInitialized } from './postgres.ts';
+import type { PostgresBinaries } from './postgres-binaries.ts';
+import { SYNCHRONOUS_CONF } from './postgres-config.ts';
+
+const STANDBY_SIGNAL = 'standby.signal';
+
+export const isStandbyFolder = (dataDir: string): boolean =>
+  isInitialized(dataDir) && existsSync(join(dataDir, STANDBY_SIGNAL));
+
+/** A new cluster and its twin. initdb leaves it cleanly shut down, so a plain copy of the files is a valid standby. */
+export async function makePairFolders(
+  binaries: PostgresBinaries,
+  o: { primary: string; standby: string; superuserPassword: string; progress: (step: string) => void },
+): Promise<void> {
+  const fresh = `${o.primary}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  await initPostgres(binaries, { dataDir: fresh, superuserPassword: o.superuserPassword });
+  o.progress('made the catalog');
+  renameSync(fresh, o.primary);
+  syncPath(dirname(o.primary));
+  o.progress('made the catalog');
+  // Interrupted here, the next start finds no twin and its agent seeds one: a twin without a primary is a lost primary.
+  await copyAsStandby(o.primary, o.standby);
+  o.progress('copied it for its twin');
+}
+
+async function copyAsStandby(from: string, to: string): Promise<void> {
+  const fresh = `${to}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  rmSync(to, { recursive: true, force: true });
+  await cp(from, fresh, { recursive: true, preserveTimestamps: true });
+  finishStandby(fresh, to);
+}
+
+/** A standby anew from the running primary. What was there is set aside as `….aside` (an older one goes). */
+export async function reseedStandby(source: BackupSource, dataDir: string): Promise<void> {
+  const fresh = `${dataDir}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  await takeBaseBackup(source, fresh);
+  // The primary's own state: its twin must not wait for itself.
+  for (const name of [SYNCHRONOUS_CONF, 'postmaster.pid']) rmSync(join(fresh, name), { force: true });
+  if (existsSync(dataDir)) {
+    rmSync(asideOf(dataDir), { recursive: true, force: true });
+    renameSync(dataDir, asideOf(dataDir));
+  }
+  finishStandby(fresh, dataDir);
+}
+
+/** Once the successor has caught up. */
+export const dropAside = (dataDir: string): void =>
+  rmSync(asideOf(dataDir), { recursive: true, force: true });
+
+const asideOf = (dataDir: string): string => `${dataDir}.aside`;
+
+function finishStandby(fresh: string, dataDir: string): void {
+  writeFileSync(join(fresh, STANDBY_SIGNAL), '', { mode: 0o600 });
+  syncTree(fresh);
+  renameSync(fresh, dataDir);
+  syncPath(dirname(dataDir));
+}
+
+function syncTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const at = join(path, entry.name);
+    if (entry.isDirectory()) syncTree(at);
+    else if (entry.isFile()) syncPath(at);
+  }
+  syncPath(path);
+}
+
+function syncPath(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * What every member process has in common: the channel to the supervisor, an orderly end, a logger.
+ * Invariant: a member whose supervisor goes away ends by itself; a member without one (a real deployment) ends on
+ * SIGTERM or SIGINT alone.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import pino, { type Logger } from 'pino';
+import type { FromMember, ToMember } from './messages.ts';
+
+/** An end that takes longer than this is cut short. */
+const END_MS = 30_000;
+
+export interface MemberProcess {
+  readonly log: Logger;
+  /** Whether a supervisor listens. */
+  readonly supervised: boolean;
+  send(message: FromMember): void;
+  onMessage(handler: (message: ToMember) => void): void;
+  /** Run in reverse order of registration when the member ends. */
+  onEnd(step: () => Promise<void>): void;
+}
+
+export function memberProcess(o: { id: string; dataDir: string; logLevel: string }): MemberProcess {
+  const supervised = process.send !== undefined;
+  const log = openLog(o, supervised);
+  const steps: (() => Promise<void>)[] = [];
+  let ending = false;
+  const end = async (why: string) => {
+    if (ending) return;
+    ending = true;
+    log.info({ why }, 'ending');
+    setTimeout(() => process.exit(1), END_MS).unref();
+    for (const step of steps.reverse())
+      await step().catch((error: unknown) => log.error({ err: error }, 'could not end cleanly'));
+    process.exit(0);
+  };
+  process.on('disconnect', () => void end('the supervisor is gone'));
+  process.on('SIGTERM', () => void end('SIGTERM'));
+  process.on('SIGINT', () => void end('SIGINT'));
+  process.on('message', (message: ToMember) => {
+    if (message.type === 'stop') void end('told to stop');
+  });
+  process.on('unhandledRejection', (error) => {
+    log.fatal({ err: error }, 'unhandled rejection');
+    process.exit(1);
+  });
+  return {
+    log,
+    supervised,
+    send: (message) => {
+      if (process.connected) process.send?.(message, undefined, {}, () => {});
+    },
+    onMessage: (handler) => process.on('message', handler),
+    onEnd: (step) => void steps.push(step),
+  };
+}
+
+/** Under a supervisor the terminal is the supervisor's: members write to files. */
+function openLog(o: { id: string; dataDir: string; logLevel: string }, supervised: boolean): Logger {
+  const options = { level: o.logLevel, base: { member: o.id } };
+  if (!supervised) return pino(options, pino.destination(2));
+  const folder = join(o.dataDir, 'log');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return pino(options, pino.destination({ dest: join(folder, `${o.id}.log`), sync: true }));
+}

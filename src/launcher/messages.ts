@@ -1,0 +1,74 @@
+/**
+ * What the supervisor and its members say to each other over the IPC channel. The channel is also the tether: a member
+ * whose channel closes ends by itself.
+ */
+import type { MemberId, PairId } from '../base/ids.ts';
+
+export type Condition = 'serving' | 'suspect' | 'failed-over' | 'resyncing';
+
+/** What the supervisor knows of one member. */
+export interface MemberState {
+  readonly id: MemberId;
+  /** null: no process runs. For a directory, its Postgres. */
+  readonly pid: number | null;
+  readonly condition: Condition;
+  /** Directories alone. */
+  readonly primary?: boolean;
+}
+
+export interface DirectoryState {
+  readonly pair: PairId;
+  readonly primary: MemberId;
+  readonly twin: MemberId;
+  /** Whether commits wait for the twin. */
+  readonly synchronous: boolean;
+  readonly condition: 'redundant' | 'degraded' | 'lost';
+}
+
+export interface ClusterState {
+  readonly members: readonly MemberState[];
+  readonly directories: readonly DirectoryState[];
+}
+
+export type DirectoryRole =
+  | { readonly kind: 'primary'; readonly synchronous: boolean; readonly twin: MemberId }
+  | { readonly kind: 'standby'; readonly primary: MemberId; readonly reseed: boolean };
+
+export type ToMember =
+  | { readonly type: 'stop' }
+  | { readonly type: 'cluster'; readonly state: ClusterState }
+  /** Directories: start Postgres in this role (a running one is ended first). */
+  | { readonly type: 'role'; readonly turn: number; readonly role: DirectoryRole }
+  /** The primary: whether commits wait for the twin. Answered by `synchronous`. */
+  | { readonly type: 'synchronous'; readonly on: boolean };
+
+/** How far the twin is, as the primary sees it. */
+export interface Replication {
+  /** null: the twin is not connected. */
+  readonly state: string | null;
+  /** WAL positions in bytes (exact up to 8 PiB of WAL). */
+  readonly flushed: number;
+  readonly replayed: number | null;
+  /** 'lost' when the primary no longer has what the twin needs. */
+  readonly slot: string | null;
+  /** The synchronous set as the running server has it. */
+  readonly synchronous: boolean;
+}
+
+export type FromMember =
+  /** Gateway and nodes: answers on this port. */
+  | { readonly type: 'ready'; readonly ports: Readonly<Record<string, number>> }
+  /** Cannot run, and trying again will not help. */
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'progress'; readonly step: string; readonly ms: number }
+  /** Directories: Postgres runs in the role of that turn, or has ended. */
+  | {
+      readonly type: 'postgres';
+      readonly turn: number;
+      readonly pid: number | null;
+      readonly problem?: string;
+    }
+  /** A standby answers; several times a second. */
+  | { readonly type: 'alive' }
+  /** The primary's view of its twin, and that the server answers; several times a second. */
+  | { readonly type: 'replication'; readonly replication: Replication };

@@ -1,0 +1,81 @@
+/**
+ * The secrets of a data folder, made on the first start: DATA/secrets, 0700, each file 0600. A file that is there is
+ * never replaced: losing the master key loses every access key that it seals.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Credentials } from '../config.ts';
+import { writeDurably } from './postgres-config.ts';
+
+export const SECRET_FILES = {
+  cluster: 'cluster.key',
+  master: 'master.key',
+  superuser: 'postgres-superuser.password',
+  replication: 'postgres-replication.password',
+  owner: 'postgres-owner.password',
+  reader: 'postgres-reader.password',
+  rootCredentials: 'root-credentials.json',
+} as const;
+
+export interface PostgresPasswords {
+  readonly superuser: string;
+  readonly replication: string;
+  readonly owner: string;
+  readonly reader: string;
+}
+
+/** Makes what is missing. @returns whether the root credentials were generated just now */
+export function makeSecrets(
+  folder: string,
+  given: Credentials | null,
+): { credentials: Credentials; generated: boolean } {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
+  for (const name of ['cluster', 'master'] as const) makeFile(folder, SECRET_FILES[name], newKey);
+  for (const name of ['superuser', 'replication', 'owner', 'reader'] as const)
+    makeFile(folder, SECRET_FILES[name], newPassword);
+  const path = join(folder, SECRET_FILES.rootCredentials);
+  const known = existsSync(path) ? readRootCredentials(folder) : null;
+  const credentials = given ?? known ?? newCredentials();
+  if (known?.accessKeyId !== credentials.accessKeyId || known.secretKey !== credentials.secretKey)
+    writeDurably(path, `${JSON.stringify(credentials, null, 2)}\n`);
+  return { credentials, generated: given === null && known === null };
+}
+
+export function readRootCredentials(folder: string): Credentials {
+  return JSON.parse(readFileSync(join(folder, SECRET_FILES.rootCredentials), 'utf8')) as Credentials;
+}
+
+/** 32 bytes. */
+export function readKey(folder: string, name: 'cluster' | 'master'): Buffer {
+  const key = Buffer.from(readText(folder, SECRET_FILES[name]), 'hex');
+  if (key.length !== 32) throw new Error(`${join(folder, SECRET_FILES[name])} does not hold 64 hex digits`);
+  return key;
+}
+
+export function readPasswords(folder: string): PostgresPasswords {
+  return {
+    superuser: readText(folder, SECRET_FILES.superuser),
+    replication: readText(folder, SECRET_FILES.replication),
+    owner: readText(folder, SECRET_FILES.owner),
+    reader: readText(folder, SECRET_FILES.reader),
+  };
+}
+
+const readText = (folder: string, name: string): string => readFileSync(join(folder, name), 'utf8').trim();
+
+function makeFile(folder: string, name: string, make: () => string): void {
+  const path = join(folder, name);
+  if (!existsSync(path)) writeDurably(path, `${make()}\n`);
+}
+
+const newKey = (): string => randomBytes(32).toString('hex');
+const newPassword = (): string => randomBytes(24).toString('base64url');
+
+/** As long as AWS's: 20 and 40 characters, of an alphabet that needs no quoting anywhere. */
+function newCredentials(): Credentials {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+  const id = Array.from(randomBytes(16), (byte) => alphabet[byte % alphabet.length]).join('');
+  return { accessKeyId: `ANTI${id}`, secretKey: randomBytes(30).toString('base64url') };
+}

@@ -1,0 +1,218 @@
+/**
+ * The members of one machine as child processes, and the decider of their directory pair. Starts them, hands what it
+ * knows of them to the gateway, takes them down in order: gateway, nodes, standby, primary.
+ */
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { systemClock } from '../base/clock.ts';
+import type { MemberId } from '../base/ids.ts';
+import type { StartConfig } from '../config.ts';
+import { ConfigError } from '../config.ts';
+import { Child } from './child.ts';
+import { openDecisions } from './decisions.ts';
+import { dropAside, isStandbyFolder } from './directory-folder.ts';
+import { type Plan, type PlannedMember, writeMemberConfig } from './layout.ts';
+import { forgetPids, rememberPids } from './leftovers.ts';
+import type { ClusterState, FromMember, MemberState } from './messages.ts';
+import { type DirectoryHandle, PairDecider } from './pair-decider.ts';
+import { killFolder } from './postgres-processes.ts';
+import type { Progress } from './progress.ts';
+
+const TICK_MS = 100;
+const NODE_END_MS = 10_000;
+const DIRECTORY_END_MS = 30_000;
+/** The gateway's drain, and some for the rest of its end. */
+const GATEWAY_END_EXTRA_MS = 5_000;
+
+export interface Ports {
+  readonly s3: number;
+  readonly admin: number;
+}
+
+export class Supervisor {
+  readonly #config: StartConfig;
+  readonly #plan: Plan;
+  readonly #log: Logger;
+  readonly #progress: Progress;
+  readonly #children = new Map<MemberId, Child>();
+  readonly #up = new Set<MemberId>();
+  #decider: PairDecider | null = null;
+  #ticking: NodeJS.Timeout | undefined;
+  #stopping = false;
+  #ports: Ports | null = null;
+  #waiters: (() => void)[] = [];
+  #fail: (error: Error) => void = () => {};
+  /** Rejects when a member says that it cannot run at all. */
+  readonly failed: Promise<never>;
+
+  constructor(o: { config: StartConfig; plan: Plan; log: Logger; progress: Progress }) {
+    this.#config = o.config;
+    this.#plan = o.plan;
+    this.#log = o.log;
+    this.#progress = o.progress;
+    this.failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch(() => {});
+    for (const member of o.plan.members) this.#children.set(member.id, this.#makeChild(member));
+  }
+
+  startMembers(): void {
+    for (const child of this.#children.values()) child.start();
+    this.#remember();
+  }
+
+  /** The directories' folders are there: gives them their roles. Resolves when S3 answers. */
+  async bringUp(deadlineMs: number): Promise<Ports> {
+    const { id, primary, twin } = this.#plan.directoryPair;
+    const twinFolder = join(twin.dataDir, 'pg');
+    const decider = new PairDecider(
+      {
+        pair: id,
+        primary: this.#handle(primary),
+        twin: this.#handle(twin),
+        decisions: openDecisions(join(this.#config.dataDir, 'decisions.jsonl')),
+        clock: systemClock,
+        log: this.#log,
+        deadlineMs: this.#config.settings.directoryDeadlineMs,
+        onChange: () => this.#changed(),
+        onReturned: () => dropAside(twinFolder),
+      },
+      !isStandbyFolder(twinFolder),
+    );
+    this.#decider = decider;
+    decider.start();
+    this.#ticking = setInterval(() => void decider.tick(), TICK_MS);
+    await this.#waitFor(() => decider.ready, deadlineMs, 'the catalog');
+    this.#progress.step('the catalog and its twin are up');
+    const all = this.#plan.members.map((member) => member.id);
+    await this.#waitFor(
+      () => this.#ports !== null && all.every((m) => this.#up.has(m)),
+      deadlineMs,
+      'the gateway',
+    );
+    this.#progress.step('the gateway answers');
+    return this.#ports!;
+  }
+
+  /** In order, each within its deadline. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#decider?.stop();
+    clearInterval(this.#ticking);
+    const of = (kind: PlannedMember['kind']) => this.#plan.members.filter((member) => member.kind === kind);
+    const end = (members: readonly PlannedMember[], ms: number) =>
+      Promise.all(members.map((member) => this.#children.get(member.id)!.stop(ms)));
+    await end(of('gateway'), this.#config.settings.drainMs + GATEWAY_END_EXTRA_MS);
+    const { primary, twin } = this.#plan.directoryPair;
+    await Promise.all([
+      end(of('node'), NODE_END_MS),
+      end([twin], DIRECTORY_END_MS).then(() => end([primary], DIRECTORY_END_MS)),
+    ]);
+    await Promise.all([primary, twin].map((member) => killFolder(join(member.dataDir, 'pg'))));
+    forgetPids(this.#plan);
+  }
+
+  async killAll(): Promise<void> {
+    await Promise.all([...this.#children.values()].map((child) => child.stop(0)));
+    const { primary, twin } = this.#plan.directoryPair;
+    await Promise.all([primary, twin].map((member) => killFolder(join(member.dataDir, 'pg'))));
+  }
+
+  get state(): ClusterState {
+    const directories = this.#decider?.members() ?? [];
+    const others = this.#plan.members
+      .filter((member) => member.kind !== 'directory')
+      .map(({ id }): MemberState => {
+        const pid = this.#children.get(id)!.pid;
+        return { id, pid, condition: this.#up.has(id) ? 'serving' : 'suspect' };
+      });
+    return { members: [...directories, ...others], directories: this.#decider ? [this.#decider.state] : [] };
+  }
+
+  #makeChild(member: PlannedMember): Child {
+    const cli = join(import.meta.dirname, '..', 'cli.ts');
+    const spec = { id: member.id, kind: member.kind, configFile: member.configFile, cli };
+    return new Child(spec, {
+      message: (message) => this.#heard(member, message),
+      ended: (how, again) => this.#ended(member, how, again),
+    });
+  }
+
+  #handle(member: PlannedMember): DirectoryHandle {
+    const child = this.#children.get(member.id)!;
+    return {
+      id: member.id,
+      take: (role, turn) => child.sendWhenReady({ type: 'role', role, turn }),
+      setSynchronous: (on) => child.send({ type: 'synchronous', on }),
+      kill: async () => {
+        await child.kill();
+        await killFolder(join(member.dataDir, 'pg'));
+      },
+    };
+  }
+
+  #heard(member: PlannedMember, message: FromMember): void {
+    if (message.type === 'refused') this.#fail(new ConfigError(message.message));
+    else if (message.type === 'progress') this.#progress.step(message.step, message.ms);
+    else if (message.type === 'ready') {
+      this.#up.add(member.id);
+      this.#remember();
+      if (member.kind === 'gateway') this.#gatewayIsUp(member, message.ports);
+      this.#changed();
+    } else this.#decider?.heard(member.id, message);
+  }
+
+  /** A port that the system chose stays the same when the gateway is started again. */
+  #gatewayIsUp(member: PlannedMember, ports: Readonly<Record<string, number>>): void {
+    const { s3, admin } = ports;
+    if (s3 === undefined || admin === undefined) return;
+    this.#ports = { s3, admin };
+    const { listen, admin: adminAt } = this.#config;
+    const fixed = { listen: { ...listen, port: s3 }, admin: { ...adminAt, port: admin } };
+    writeMemberConfig(this.#plan, member, { ...this.#config, ...fixed });
+  }
+
+  #ended(member: PlannedMember, how: string, again: number | null): void {
+    this.#up.delete(member.id);
+    if (this.#stopping) return;
+    this.#log.error({ member: member.id, how, againMs: again }, 'member ended');
+    this.#progress.step(`${member.id} ended (${how}); starting it again`, again ?? 0);
+    if (member.kind === 'directory') this.#decider?.lost(member.id);
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const waiter of this.#waiters) waiter();
+    this.#children.get(this.#plan.gateway.id)!.sendWhenReady({ type: 'cluster', state: this.state });
+  }
+
+  #remember(): void {
+    const pids = [...this.#children].flatMap(([id, child]) =>
+      child.pid === null ? [] : [[id, child.pid] as const],
+    );
+    rememberPids(this.#plan, Object.fromEntries(pids));
+  }
+
+  async #waitFor(condition: () => boolean, deadlineMs: number, what: string): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const met = new Promise<void>((resolve, reject) => {
+      timer = setTimeout(
+        () =>
+          reject(new Error(`${what} did not come up within ${deadlineMs} ms; see ${this.#config.dataDir}`)),
+        deadlineMs,
+      );
+      const waiter = () => {
+        if (condition()) resolve();
+      };
+      this.#waiters.push(waiter);
+      waiter();
+    });
+    try {
+      await Promise.race([met, this.failed]);
+    } finally {
+      clearTimeout(timer);
+      this.#waiters = [];
+    }
+  }
+}
