@@ -13,6 +13,8 @@ export const S3_ERRORS = {
     status: 400,
     message: 'The Content-MD5 or checksum value that you specified did not match what we received.',
   },
+  AccessForbidden: { status: 403, message: 'CORSResponse: CORS is not enabled for this bucket.' },
+  BadRequest: { status: 400, message: 'An error occurred when parsing the HTTP request.' },
   BucketAlreadyExists: {
     status: 409,
     message:

@@ -1,0 +1,105 @@
+/**
+ * Headers and parameters that would change what an operation means and that this store does not support: 501, never
+ * silence. What names the default is accepted. One check for every operation, before its body is read.
+ */
+import type { Bucket } from '../ddm/catalog.ts';
+import { S3Error } from './errors.ts';
+import type { OperationRow } from './operation.ts';
+
+export interface MeaningRequest {
+  readonly operation: OperationRow;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly query: ReadonlyMap<string, string>;
+  readonly bucket: Bucket | null;
+}
+
+const CANNED_ACLS: ReadonlySet<string> = new Set([
+  'public-read',
+  'public-read-write',
+  'authenticated-read',
+  'aws-exec-read',
+  'bucket-owner-read',
+  'log-delivery-write',
+]);
+const DEFAULT_ACLS: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
+const STORAGE_CLASSES: ReadonlySet<string> = new Set(
+  `REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW
+   EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP`.split(/\s+/),
+);
+const OWNERSHIPS: ReadonlySet<string> = new Set(['BucketOwnerPreferred', 'ObjectWriter']);
+const REFUSED_PREFIXES = [
+  'x-amz-server-side-encryption',
+  'x-amz-copy-source-server-side-encryption',
+  'x-amz-grant-',
+  'x-amz-object-lock-',
+] as const;
+const REFUSED_HEADERS: ReadonlySet<string> = new Set([
+  'x-amz-mfa',
+  'x-amz-write-offset-bytes',
+  'x-amz-create-session-mode',
+  'x-amz-bucket-namespace',
+]);
+/** Operations on objects that take a version id; the others refuse it, so that none acts on the wrong version. */
+const TAKES_VERSION: ReadonlySet<string> = new Set(
+  `GetObject HeadObject DeleteObject GetObjectAcl PutObjectAcl GetObjectTagging PutObjectTagging DeleteObjectTagging
+   GetObjectAttributes GetObjectRetention PutObjectRetention GetObjectLegalHold PutObjectLegalHold GetObjectTorrent
+   RestoreObject SelectObjectContent UpdateObjectEncryption`.split(/\s+/),
+);
+
+/** @throws {S3Error} NotImplemented, InvalidArgument, InvalidStorageClass, AccessDenied */
+export function checkMeaning(request: MeaningRequest): void {
+  const { headers, bucket } = request;
+  const owner = headers['x-amz-expected-bucket-owner'];
+  if (owner !== undefined && bucket !== null && owner !== bucket.owner) throw new S3Error('AccessDenied');
+  for (const name in headers) {
+    if (!name.startsWith('x-amz-')) continue;
+    if (REFUSED_HEADERS.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
+      throw notImplemented(name);
+  }
+  checkChoice(headers, 'x-amz-acl', DEFAULT_ACLS, CANNED_ACLS);
+  checkStorageClass(headers);
+  checkVersionId(request);
+  if (request.operation.name === 'CreateBucket') checkCreateBucket(headers);
+}
+
+/** 501 for a header or parameter that would change the meaning. */
+export const notImplemented = (name: string): S3Error =>
+  new S3Error('NotImplemented', { fields: { Header: name } });
+
+function checkChoice(
+  headers: MeaningRequest['headers'],
+  name: string,
+  accepted: ReadonlySet<string>,
+  known: ReadonlySet<string>,
+): void {
+  const value = headers[name];
+  if (value === undefined || accepted.has(value)) return;
+  if (known.has(value)) throw notImplemented(name);
+  throw new S3Error('InvalidArgument', { fields: { ArgumentName: name, ArgumentValue: value } });
+}
+
+function checkStorageClass(headers: MeaningRequest['headers']): void {
+  const value = headers['x-amz-storage-class'];
+  if (value === undefined || value === 'STANDARD') return;
+  if (STORAGE_CLASSES.has(value)) throw notImplemented('x-amz-storage-class');
+  throw new S3Error('InvalidStorageClass', { fields: { StorageClassRequested: value } });
+}
+
+function checkVersionId({ operation, query }: MeaningRequest): void {
+  const versionId = query.get('versionId');
+  if (versionId === undefined || operation.target !== 'object') return;
+  const fields = { ArgumentName: 'versionId', ArgumentValue: versionId };
+  if (versionId === '')
+    throw new S3Error('InvalidArgument', { message: 'Version id cannot be the empty string', fields });
+  if (!TAKES_VERSION.has(operation.name))
+    throw new S3Error('InvalidArgument', {
+      message: 'This operation does not accept a version-id.',
+      fields,
+    });
+}
+
+function checkCreateBucket(headers: MeaningRequest['headers']): void {
+  const lock = headers['x-amz-bucket-object-lock-enabled']?.toLowerCase();
+  if (lock !== undefined && lock !== 'false') throw notImplemented('x-amz-bucket-object-lock-enabled');
+  checkChoice(headers, 'x-amz-object-ownership', new Set(['BucketOwnerEnforced']), OWNERSHIPS);
+}

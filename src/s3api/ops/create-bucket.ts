@@ -1,0 +1,67 @@
+/**
+ * CreateBucket. In us-east-1 an owner may create its bucket again (200), elsewhere that is BucketAlreadyOwnedByYou.
+ * A LocationConstraint must name the store's region; us-east-1 is named by leaving it out.
+ */
+import { invalidBucketName, isNewBucketName } from '../bucket-names.ts';
+import { readCreateBucketConfiguration } from '../documents.ts';
+import { S3Error } from '../errors.ts';
+import { notImplemented } from '../meaning.ts';
+import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import { settle } from '../outcomes.ts';
+
+export const createBucket: OperationRow = {
+  name: 'CreateBucket',
+  method: 'PUT',
+  target: 'bucket',
+  permission: 's3:CreateBucket',
+  body: 'xml',
+  status: 'supported',
+  run,
+};
+
+const CLASSIC_REGION = 'us-east-1';
+
+async function run(ctx: OperationContext): Promise<OperationResult> {
+  const { services, principal, bucketName: name } = ctx;
+  if (principal.kind !== 'account') throw new S3Error('AccessDenied');
+  if (!isNewBucketName(name)) throw invalidBucketName(name);
+  const configuration = readCreateBucketConfiguration(ctx.text);
+  if (configuration.asksForMore) throw notImplemented('CreateBucketConfiguration');
+  checkLocation(configuration.locationConstraint, services.region);
+  const created: OperationResult = { status: 200, headers: { location: `/${name}` } };
+  const outcome = await services.catalog.createBucket({
+    name,
+    owner: principal.account.id,
+    region: services.region,
+    objectLock: false,
+  });
+  if (
+    outcome.outcome === 'refused' &&
+    outcome.reason === 'owned-by-you' &&
+    services.region === CLASSIC_REGION
+  )
+    return created;
+  settle(outcome, (reason) => {
+    switch (reason) {
+      case 'exists':
+        return new S3Error('BucketAlreadyExists', { fields: { BucketName: name } });
+      case 'owned-by-you':
+        return new S3Error('BucketAlreadyOwnedByYou', { fields: { BucketName: name } });
+      case 'too-many-buckets':
+        return new S3Error('TooManyBuckets');
+    }
+  });
+  return created;
+}
+
+function checkLocation(constraint: string | undefined, region: string): void {
+  if (region === CLASSIC_REGION) {
+    if (constraint === undefined || constraint === '') return;
+    throw new S3Error('InvalidLocationConstraint', { fields: { LocationConstraint: constraint } });
+  }
+  if (constraint === region || (constraint === 'EU' && region === 'eu-west-1')) return;
+  const named = constraint === undefined || constraint === '' ? 'unspecified' : constraint;
+  throw new S3Error('IllegalLocationConstraintException', {
+    message: `The ${named} location constraint is incompatible for the region specific endpoint this request was sent to.`,
+  });
+}

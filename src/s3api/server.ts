@@ -1,0 +1,223 @@
+/**
+ * The S3 port: Express over node:http or node:https, with limits on headers, time, connections and concurrent requests.
+ * Load beyond the bound is shed with 503 SlowDown before anything is parsed or signed. Health answers on `/-/live` and
+ * `/-/ready` where the Host is not a bucket's. Certificate files are read again when they change.
+ */
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import express from 'express';
+import type { Logger } from 'pino';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { LIMITS } from '../base/limits.ts';
+import { S3Error } from './errors.ts';
+import type { Services } from './operation.ts';
+import { createPipeline, type FinishedRequest, type RequestReaders } from './pipeline.ts';
+import { connectionErrorResponse } from './respond.ts';
+import { createRouter } from './router.ts';
+import { OPERATIONS } from './table.ts';
+import { bucketOfHost } from './target.ts';
+
+export interface ServerLimits {
+  /** Requests under way at once; more are shed with SlowDown. */
+  readonly requestsMax?: number;
+  /** Open connections; more are closed at once. */
+  readonly connectionsMax?: number;
+  readonly requestsPerSocketMax?: number;
+  /** From the connection to the end of the headers. */
+  readonly headersMs?: number;
+  /** A connection on which nothing moves, in the middle of a request. */
+  readonly idleMs?: number;
+  /** A connection between two requests. SDKs keep theirs for a minute or so. */
+  readonly keepAliveMs?: number;
+  /** Requests of one client address in a second; 0 (the default) for no limit. */
+  readonly requestsPerSecondMax?: number;
+  /** How long close() waits for requests under way. */
+  readonly drainMs?: number;
+}
+
+export interface S3ServerOptions {
+  readonly services: Services;
+  readonly readers: RequestReaders;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  /** Domains under which `bucket.domain` names a bucket; `localhost` is always one. */
+  readonly domains?: readonly string[];
+  readonly limits?: ServerLimits;
+  readonly log: Logger;
+  readonly slowBodyMs?: number;
+  /** Whether this gateway can serve; asked by `/-/ready`. */
+  readonly ready?: () => Promise<boolean>;
+  readonly onFinished?: (finished: FinishedRequest) => void;
+}
+
+export interface S3Server {
+  readonly port: number;
+  /** Reads the certificate files again (also done when they change). A bad pair is logged and the old one kept. */
+  reloadTls(): void;
+  /** Requests under way may end within `drainMs`; new ones are refused. */
+  close(): Promise<void>;
+}
+
+const DEFAULTS: Required<ServerLimits> = {
+  requestsMax: 1_000,
+  connectionsMax: 10_000,
+  requestsPerSocketMax: 0,
+  headersMs: 20_000,
+  idleMs: 120_000,
+  keepAliveMs: 65_000,
+  requestsPerSecondMax: 0,
+  drainMs: 10_000,
+};
+const TLS_WATCH_MS = 2_000;
+
+export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
+  const limits = { ...DEFAULTS, ...o.limits };
+  const domains = [...new Set(['localhost', ...(o.domains ?? [])].map((domain) => domain.toLowerCase()))];
+  const state = { underWay: 0, closing: false };
+  const app = createApp(o, limits, domains, state);
+  const server = openServer(o, limits);
+  server.on('request', app);
+  // Without these listeners node would answer `100 Continue` itself, before anybody is known to be allowed to write.
+  server.on('checkContinue', app);
+  server.on('checkExpectation', app);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else socket.end(connectionErrorResponse(error.code));
+  });
+  server.maxConnections = limits.connectionsMax;
+  server.maxRequestsPerSocket = limits.requestsPerSocketMax;
+  server.setTimeout(limits.idleMs);
+  const { port, host } = o.listen;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const stopWatching = watchCertificate(o, server);
+  return {
+    port: (server.address() as AddressInfo).port,
+    reloadTls: () => reloadTls(o, server),
+    close: async () => {
+      stopWatching();
+      state.closing = true;
+      await closeServer(server, limits.drainMs);
+    },
+  };
+}
+
+function createApp(
+  o: S3ServerOptions,
+  limits: Required<ServerLimits>,
+  domains: readonly string[],
+  state: { underWay: number; closing: boolean },
+): express.Express {
+  const pipeline = createPipeline({ ...o, router: createRouter(OPERATIONS), domains });
+  const rate =
+    limits.requestsPerSecondMax > 0
+      ? new RateLimiterMemory({ points: limits.requestsPerSecondMax, duration: 1 })
+      : null;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
+  app.use(healthOf(o, domains, state));
+  app.use(async (req: IncomingMessage, res: ServerResponse) => {
+    if (state.closing) res.setHeader('connection', 'close');
+    const refusal =
+      state.underWay >= limits.requestsMax || !(await withinRate(rate, req)) ? slowDown() : undefined;
+    state.underWay++;
+    try {
+      await pipeline(req, res, refusal);
+    } finally {
+      state.underWay--;
+    }
+  });
+  return app;
+}
+
+const slowDown = (): S3Error => new S3Error('SlowDown', { headers: { 'retry-after': '1' } });
+
+async function withinRate(rate: RateLimiterMemory | null, req: IncomingMessage): Promise<boolean> {
+  if (!rate) return true;
+  return rate.consume(req.socket.remoteAddress ?? '').then(
+    () => true,
+    () => false,
+  );
+}
+
+function healthOf(
+  o: S3ServerOptions,
+  domains: readonly string[],
+  state: { closing: boolean },
+): express.RequestHandler {
+  return (req, res, next) => {
+    const isHealth = (req.method === 'GET' || req.method === 'HEAD') && req.url.startsWith('/-/');
+    if (!isHealth || bucketOfHost(req.headers.host ?? '', domains) !== null) return next();
+    const path = req.url.split('?', 1)[0];
+    if (path === '/-/live') return void res.status(200).type('text').send('live\n');
+    if (path !== '/-/ready') return next();
+    const asked = state.closing ? Promise.resolve(false) : (o.ready?.() ?? Promise.resolve(true));
+    asked
+      .catch(() => false)
+      .then((ready) => {
+        res
+          .status(ready ? 200 : 503)
+          .type('text')
+          .send(ready ? 'ready\n' : 'not ready\n');
+      });
+  };
+}
+
+function openServer(o: S3ServerOptions, limits: Required<ServerLimits>): Server | TlsServer {
+  const options = {
+    maxHeaderSize: LIMITS.headerBytesMax,
+    headersTimeout: limits.headersMs,
+    requestTimeout: LIMITS.requestMsMax,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(5_000, limits.headersMs),
+    highWaterMark: LIMITS.chunkBytes,
+    noDelay: true,
+  };
+  if (!o.tls) return createServer(options);
+  return createTlsServer({ ...options, ...readCertificate(o.tls), minVersion: 'TLSv1.2' });
+}
+
+const readCertificate = (tls: NonNullable<S3ServerOptions['tls']>) => ({
+  cert: readFileSync(tls.certFile),
+  key: readFileSync(tls.keyFile),
+});
+
+function reloadTls(o: S3ServerOptions, server: Server | TlsServer): void {
+  if (!o.tls || !('setSecureContext' in server)) return;
+  try {
+    server.setSecureContext({ ...readCertificate(o.tls), minVersion: 'TLSv1.2' });
+    o.log.info({ certFile: o.tls.certFile }, 'certificate read');
+  } catch (error) {
+    o.log.error({ err: error, certFile: o.tls.certFile }, 'certificate not read, the old one stays');
+  }
+}
+
+/** Polling (stat), since certificate managers replace files by symbolic links, which file system events miss. */
+function watchCertificate(o: S3ServerOptions, server: Server | TlsServer): () => void {
+  if (!o.tls) return () => {};
+  const files = [o.tls.certFile, o.tls.keyFile];
+  const onChange = (): void => reloadTls(o, server);
+  for (const file of files) watchFile(file, { interval: TLS_WATCH_MS, persistent: false }, onChange);
+  return () => {
+    for (const file of files) unwatchFile(file, onChange);
+  };
+}
+
+async function closeServer(server: Server | TlsServer, drainMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  const force = setTimeout(() => server.closeAllConnections(), drainMs);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(force);
+}

@@ -1,0 +1,44 @@
+/**
+ * The operation table: every operation of the S3 API is a row, supported or not. docs/s3-compatibility.md lists the same
+ * rows (a test compares), and a test asks the AWS SDK for the request of each of its commands and looks where it leads.
+ */
+import type { OperationRow } from './operation.ts';
+import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/acl.ts';
+import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
+import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
+import { CORS_PREFLIGHT } from './ops/cors-preflight.ts';
+import { createBucket } from './ops/create-bucket.ts';
+import { listBuckets } from './ops/list-buckets.ts';
+import { listMultipartUploads } from './ops/list-multipart-uploads.ts';
+import { listObjectVersions } from './ops/list-object-versions.ts';
+import { listObjects } from './ops/list-objects.ts';
+import { listObjectsV2 } from './ops/list-objects-v2.ts';
+import { NOT_SET } from './ops/not-set.ts';
+import { OBJECT_OPERATIONS } from './ops/object-operations.ts';
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './ops/object-tagging.ts';
+import { UNSUPPORTED } from './ops/unsupported.ts';
+
+export const OPERATIONS: readonly OperationRow[] = [
+  listBuckets,
+  createBucket,
+  headBucket,
+  deleteBucket,
+  getBucketLocation,
+  listObjects,
+  listObjectsV2,
+  listObjectVersions,
+  listMultipartUploads,
+  getBucketVersioning,
+  putBucketVersioning,
+  getBucketAcl,
+  putBucketAcl,
+  getObjectAcl,
+  putObjectAcl,
+  getObjectTagging,
+  putObjectTagging,
+  deleteObjectTagging,
+  ...OBJECT_OPERATIONS,
+  ...NOT_SET,
+  ...CORS_PREFLIGHT,
+  ...UNSUPPORTED,
+];
