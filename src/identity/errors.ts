@@ -1,0 +1,60 @@
+/**
+ * What authentication refuses, in S3's codes and words (identity knows no HTTP: the front end turns an AuthError into
+ * the S3Error of the same code). Fields become further elements of the XML. No field ever holds a secret.
+ * Source: "Error responses", S3 API Reference; wording of the details as AWS S3 answers.
+ */
+export type AuthErrorCode =
+  | 'AccessDenied'
+  | 'AuthorizationHeaderMalformed'
+  | 'AuthorizationQueryParametersError'
+  | 'InvalidAccessKeyId'
+  | 'InvalidArgument'
+  | 'InvalidRequest'
+  | 'InvalidToken'
+  | 'NotImplemented'
+  | 'RequestTimeTooSkewed'
+  | 'SignatureDoesNotMatch';
+
+export class AuthError extends Error {
+  override readonly name = 'AuthError';
+  readonly code: AuthErrorCode;
+  readonly fields: Readonly<Record<string, string>>;
+  constructor(code: AuthErrorCode, message: string, fields: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+export const mechanismNotSupported = (): AuthError =>
+  new AuthError(
+    'InvalidRequest',
+    'The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.',
+  );
+
+const hexBytes = (text: string): string => text.replace(/../g, '$& ').trimEnd();
+
+/** Texts are latin1-decoded wire bytes; the client sees them as UTF-8 and as bytes. */
+export function signatureDoesNotMatch(o: {
+  accessKeyId: string;
+  stringToSign: string;
+  signature: string;
+  canonicalRequest?: string;
+}): AuthError {
+  const fields: Record<string, string> = {
+    AWSAccessKeyId: o.accessKeyId,
+    StringToSign: o.stringToSign,
+    SignatureProvided: o.signature,
+    StringToSignBytes: hexBytes(Buffer.from(o.stringToSign, 'latin1').toString('hex')),
+  };
+  if (o.canonicalRequest !== undefined) {
+    const bytes = Buffer.from(o.canonicalRequest, 'latin1');
+    fields.CanonicalRequest = bytes.toString('utf8');
+    fields.CanonicalRequestBytes = hexBytes(bytes.toString('hex'));
+  }
+  return new AuthError(
+    'SignatureDoesNotMatch',
+    'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
+    fields,
+  );
+}
