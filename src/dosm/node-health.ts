@@ -1,0 +1,59 @@
+/**
+ * Which outcomes of requests speak for or against a node. A node that refuses, resets or stalls has missed;
+ * one that answers "not found", "full" or "corrupt" has answered. What we broke off ourselves says nothing.
+ */
+import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
+import type { MemberId } from '../base/ids.ts';
+import type { NodeError, NodeErrorKind } from '../nodes/protocol.ts';
+import type { Suspicion } from '../twin/suspicion.ts';
+
+const IS_MISS: Readonly<Record<NodeErrorKind, boolean>> = {
+  unreachable: true,
+  timeout: true,
+  protocol: true,
+  fenced: true,
+  'not-found': false,
+  corrupt: false,
+  full: false,
+  'stale-epoch': false,
+  unauthorized: false,
+  conflict: false,
+  aborted: false,
+};
+
+export class NodeHealth {
+  readonly #suspicion: Suspicion;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+
+  constructor(suspicion: Suspicion, clock: Clock, log: Logger) {
+    this.#suspicion = suspicion;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  isSuspect(member: MemberId): boolean {
+    return this.#suspicion.isSuspect(member);
+  }
+
+  /** A whole request went well. */
+  good(member: MemberId): void {
+    if (this.#suspicion.good(member)) this.#log.info({ member }, 'node answers again');
+  }
+
+  failed(error: NodeError): void {
+    if (IS_MISS[error.kind]) this.#miss(error.member, error.message);
+  }
+
+  /** The other replica was faster than this one's first byte, which was late. */
+  slow(member: MemberId): void {
+    this.#miss(member, 'slow first byte');
+  }
+
+  #miss(member: MemberId, reason: string): void {
+    if (this.#suspicion.miss(member, this.#clock.monotonic())) {
+      this.#log.warn({ member, reason }, 'node is suspect: it is asked last until it answers a probe');
+    }
+  }
+}
