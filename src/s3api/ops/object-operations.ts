@@ -1,36 +1,31 @@
 /** The rows of the object and multipart operations. */
 import type { OperationRow } from '../operation.ts';
-
-/** Rows whose operation is not built yet; 501 until then. */
-const pending = (
-  name: string,
-  method: OperationRow['method'],
-  target: OperationRow['target'],
-  query: OperationRow['query'] = {},
-  headers: readonly string[] = [],
-): OperationRow => ({
-  name,
-  method,
-  target,
-  query,
-  headers,
-  permission: `s3:${name}`,
-  body: 'none',
-  status: 'unsupported',
-});
+import { abortMultipartUpload } from './abort-multipart-upload.ts';
+import { completeMultipartUpload } from './complete-multipart-upload.ts';
+import { copyObject } from './copy-object.ts';
+import { createMultipartUpload } from './create-multipart-upload.ts';
+import { deleteObject } from './delete-object.ts';
+import { deleteObjects } from './delete-objects.ts';
+import { getObject } from './get-object.ts';
+import { getObjectAttributes } from './get-object-attributes.ts';
+import { headObject } from './head-object.ts';
+import { listParts } from './list-parts.ts';
+import { putObject } from './put-object.ts';
+import { uploadPart } from './upload-part.ts';
+import { uploadPartCopy } from './upload-part-copy.ts';
 
 export const OBJECT_OPERATIONS: readonly OperationRow[] = [
-  pending('PutObject', 'PUT', 'object'),
-  pending('CopyObject', 'PUT', 'object', {}, ['x-amz-copy-source']),
-  pending('GetObject', 'GET', 'object'),
-  pending('HeadObject', 'HEAD', 'object'),
-  pending('DeleteObject', 'DELETE', 'object'),
-  pending('DeleteObjects', 'POST', 'bucket', { delete: true }),
-  pending('GetObjectAttributes', 'GET', 'object', { attributes: true }),
-  pending('CreateMultipartUpload', 'POST', 'object', { uploads: true }),
-  pending('UploadPart', 'PUT', 'object', { uploadId: true, partNumber: true }),
-  pending('UploadPartCopy', 'PUT', 'object', { uploadId: true, partNumber: true }, ['x-amz-copy-source']),
-  pending('CompleteMultipartUpload', 'POST', 'object', { uploadId: true }),
-  pending('AbortMultipartUpload', 'DELETE', 'object', { uploadId: true }),
-  pending('ListParts', 'GET', 'object', { uploadId: true }),
+  putObject,
+  copyObject,
+  getObject,
+  headObject,
+  deleteObject,
+  deleteObjects,
+  getObjectAttributes,
+  createMultipartUpload,
+  uploadPart,
+  uploadPartCopy,
+  completeMultipartUpload,
+  abortMultipartUpload,
+  listParts,
 ];

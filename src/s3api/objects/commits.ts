@@ -1,0 +1,102 @@
+/**
+ * Bytes in, one commit, and what becomes of the bytes. Invariant: blobs of a commit that is done are confirmed, of one
+ * that is refused discarded, of one whose outcome is unknown neither (the reaper asks the directory later).
+ */
+import { newWriteId, type WriteId } from '../../base/ids.ts';
+import type { BlobRef, CompleteRefusal, Outcome } from '../../ddm/catalog.ts';
+import type { WriteRequest } from '../../dosm/dosm.ts';
+import { S3Error } from '../errors.ts';
+import { serviceUnavailable } from '../lower-errors.ts';
+import type { OperationContext, RequestBody } from '../operation.ts';
+import { settle } from '../outcomes.ts';
+
+/** A request's body, or the bytes of another object. */
+export type ByteSource = Pick<RequestBody, 'length' | 'stream' | 'result'>;
+
+export interface Written {
+  readonly writeId: WriteId;
+  readonly content:
+    | { readonly kind: 'empty' }
+    | { readonly kind: 'blob'; readonly blob: BlobRef; readonly intentAt: number };
+  readonly md5: string;
+  readonly checksums: ReturnType<RequestBody['result']>['checksums'];
+}
+
+/** Writes a source as one blob for the request's key. Empty bodies are read for their checks and have no blob. */
+export async function writeBytes(
+  ctx: OperationContext,
+  source: ByteSource,
+  options: {
+    readonly placement: WriteRequest['placement'];
+    readonly part?: { readonly uploadId: string; readonly partNumber: number };
+    readonly extraChecksums: Parameters<RequestBody['stream']>[0];
+  },
+): Promise<Written> {
+  const writeId = newWriteId();
+  const bytes = source.stream(options.extraChecksums);
+  if (source.length === 0) {
+    for await (const chunk of bytes) if (chunk.length > 0) throw new S3Error('IncompleteBody');
+    return { writeId, content: { kind: 'empty' }, ...source.result() };
+  }
+  const written = await ctx.services.dosm.write({
+    size: source.length,
+    source: bytes,
+    placement: options.placement,
+    intent: { bucket: ctx.bucketName, key: ctx.key, ...options.part },
+    writeId,
+    signal: ctx.signal,
+  });
+  return { writeId, content: { kind: 'blob', ...written }, ...source.result() };
+}
+
+export const blobsOf = (written: Written): readonly BlobRef[] =>
+  written.content.kind === 'blob' ? [written.content.blob] : [];
+
+/**
+ * The value of a commit that named these new blobs.
+ * @throws {S3Error} what `refused` gives, or ServiceUnavailable when the outcome is unknown
+ */
+export async function settleBytes<T, R extends string>(
+  ctx: OperationContext,
+  blobs: readonly BlobRef[],
+  commit: Promise<Outcome<T, R>>,
+  refused: (reason: R) => S3Error,
+): Promise<T> {
+  // A rejection (the directory is away) leaves the blobs alone too: nobody knows what it has seen.
+  const outcome = await commit;
+  if (blobs.length > 0 && outcome.outcome === 'done') ctx.services.dosm.confirm(blobs);
+  if (blobs.length > 0 && outcome.outcome === 'refused') ctx.services.dosm.discard(blobs);
+  return settle(outcome, refused);
+}
+
+/** What a client is told when the catalog refuses. */
+export function refusalError(ctx: { readonly key: string }, reason: CompleteRefusal): S3Error {
+  switch (reason) {
+    case 'precondition-failed':
+      return new S3Error('PreconditionFailed');
+    case 'no-such-key':
+      return new S3Error('NoSuchKey', { fields: { Key: ctx.key } });
+    case 'bucket-gone':
+      return new S3Error('NoSuchBucket');
+    case 'no-such-version':
+      return new S3Error('NoSuchVersion', { fields: { Key: ctx.key } });
+    case 'locked':
+      return new S3Error('AccessDenied', {
+        message: 'Access Denied because object protected by object lock.',
+      });
+    case 'over-quota':
+      return new S3Error('QuotaExceeded');
+    case 'no-such-upload':
+      return new S3Error('NoSuchUpload');
+    case 'invalid-part':
+      return new S3Error('InvalidPart');
+    case 'intent-expired':
+    case 'blob-dying':
+    case 'stale-epoch':
+      return serviceUnavailable();
+    default: {
+      const missing: never = reason;
+      throw new Error(`no S3 error for ${String(missing)}`);
+    }
+  }
+}

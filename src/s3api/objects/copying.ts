@@ -1,0 +1,104 @@
+/**
+ * The source of CopyObject and UploadPartCopy: found, permitted, conditions held; and its bytes as a source for a write
+ * where they cannot be shared.
+ */
+import { createHasher } from '../../base/checksums/hasher.ts';
+import { LIMITS } from '../../base/limits.ts';
+import type { Bucket, ChecksumAlgorithm, ObjectVersion } from '../../ddm/catalog.ts';
+import { BytesUnavailable } from '../../dosm/dosm.ts';
+import { S3Error } from '../errors.ts';
+import type { OperationContext } from '../operation.ts';
+import type { ByteSource } from './commits.ts';
+import { copySourceConditions, requireCopySource } from './conditions.ts';
+import { type CopySource, parseCopySource } from './copy-source.ts';
+import type { ByteRange } from './ranges.ts';
+import { segmentsOf } from './reading.ts';
+
+export interface OpenedSource {
+  readonly named: CopySource;
+  readonly bucket: Bucket;
+  readonly version: ObjectVersion;
+}
+
+/** @throws {S3Error} NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, PreconditionFailed, InvalidRequest … */
+export async function openCopySource(ctx: OperationContext): Promise<OpenedSource> {
+  const named = parseCopySource(ctx.headers['x-amz-copy-source']!);
+  const permission = named.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion';
+  const bucket = await ctx.authorize(permission, named.bucketName, named.key);
+  const version = await ctx.services.catalog.findVersion(bucket.id, named.key, named.versionId);
+  if (version === null) {
+    if (named.versionId === undefined) throw new S3Error('NoSuchKey', { fields: { Key: named.key } });
+    throw new S3Error('NoSuchVersion', { fields: { Key: named.key, VersionId: named.versionId } });
+  }
+  if (version.isDeleteMarker) {
+    if (named.versionId === undefined) throw new S3Error('NoSuchKey', { fields: { Key: named.key } });
+    throw new S3Error('InvalidRequest', {
+      message: 'The source of a copy request may not specifically refer to a delete marker by version id.',
+    });
+  }
+  requireCopySource(copySourceConditions(ctx.headers), version);
+  return { named, bucket, version };
+}
+
+/** @throws {S3Error} InvalidRequest */
+export function requireCopySize(bytes: number): void {
+  if (bytes > LIMITS.copySourceBytesMax)
+    throw new S3Error('InvalidRequest', {
+      message: `The specified copy source is larger than the maximum allowable size for a copy source: ${LIMITS.copySourceBytesMax}`,
+    });
+}
+
+/** `length` bytes of another object, hashed while they pass. */
+export async function bytesOf(
+  ctx: OperationContext,
+  version: ObjectVersion,
+  range: ByteRange | null,
+): Promise<ByteSource> {
+  const bytes = range === null ? [] : await openRange(ctx, version, range);
+  const length = range === null ? 0 : range.to - range.from + 1;
+  return hashed(bytes, length);
+}
+
+async function openRange(
+  ctx: OperationContext,
+  version: ObjectVersion,
+  range: ByteRange,
+): Promise<AsyncIterable<Buffer>> {
+  const segments = await segmentsOf(ctx, version, range);
+  if (segments === null) throw new BytesUnavailable('the source was replaced in the meantime');
+  return ctx.services.dosm.read({ segments, signal: ctx.signal });
+}
+
+function hashed(bytes: AsyncIterable<Buffer> | readonly Buffer[], length: number): ByteSource {
+  const md5 = createHasher('MD5');
+  let hashers: readonly { algorithm: ChecksumAlgorithm; hasher: ReturnType<typeof createHasher> }[] = [];
+  return {
+    length,
+    async *stream(algorithms = []) {
+      hashers = algorithms.map((algorithm) => ({ algorithm, hasher: createHasher(algorithm) }));
+      for await (const chunk of bytes) {
+        md5.update(chunk);
+        for (const { hasher } of hashers) hasher.update(chunk);
+        yield chunk;
+      }
+    },
+    result: () => ({
+      md5: md5.digest().toString('hex'),
+      checksums: Object.fromEntries(
+        hashers.map(({ algorithm, hasher }) => [algorithm, hasher.digest().toString('base64')]),
+      ),
+    }),
+  };
+}
+
+/** The digests of bytes that stay where they are. */
+export async function digestsOf(
+  ctx: OperationContext,
+  version: ObjectVersion,
+  range: ByteRange | null,
+  algorithms: readonly ChecksumAlgorithm[],
+): Promise<ReturnType<ByteSource['result']>> {
+  const source = await bytesOf(ctx, version, range);
+  for await (const _ of source.stream(algorithms));
+  return source.result();
+}

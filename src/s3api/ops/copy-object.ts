@@ -1,0 +1,165 @@
+/**
+ * CopyObject. Inside of one directory the copy shares the source's bytes: a row and a reference, no byte moves; the copy
+ * then keeps ETag and checksum of the source. Otherwise (another directory, or bytes that lost their last reference a
+ * moment ago) the bytes are streamed into a new blob.
+ */
+import { newWriteId } from '../../base/ids.ts';
+import type { ObjectAttributes, ObjectChecksum, PutDone, PutVersion } from '../../ddm/catalog.ts';
+import { S3Error } from '../errors.ts';
+import { checksumTags, DEFAULT_ALGORITHM, requestedAlgorithm } from '../objects/checksums.ts';
+import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
+import { refuseEarly, writeCondition } from '../objects/conditions.ts';
+import {
+  bytesOf,
+  digestsOf,
+  type OpenedSource,
+  openCopySource,
+  requireCopySize,
+} from '../objects/copying.ts';
+import { objectAttributes } from '../objects/metadata.ts';
+import { ownerOf } from '../objects/owner.ts';
+import { versionHeaders } from '../objects/response-headers.ts';
+import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
+import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import { quoted, tag, xmlDate, xmlDocument } from '../xml.ts';
+
+export const copyObject: OperationRow = {
+  name: 'CopyObject',
+  method: 'PUT',
+  target: 'object',
+  headers: ['x-amz-copy-source'],
+  permission: 's3:PutObject',
+  body: 'none',
+  status: 'supported',
+  run,
+};
+
+async function run(ctx: OperationContext): Promise<OperationResult> {
+  const { catalog, clock } = ctx.services;
+  const source = await openCopySource(ctx);
+  requireCopySize(source.version.size);
+  const attributes = attributesOfCopy(ctx, source);
+  const condition = writeCondition(ctx.headers);
+  if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(ctx.bucket!.id, ctx.key));
+  const put = {
+    bucketId: ctx.bucket!.id,
+    key: ctx.key,
+    owner: ownerOf(ctx),
+    size: source.version.size,
+    attributes,
+    ...(condition === undefined ? {} : { condition }),
+  };
+  return answerInTime(clock, copy(ctx, source, put));
+}
+
+type CommonPut = Omit<PutVersion, 'writeId' | 'etag' | 'checksum' | 'content'>;
+interface Copied {
+  readonly done: PutDone;
+  readonly etag: string;
+  readonly checksum: ObjectChecksum | undefined;
+}
+
+async function copy(ctx: OperationContext, source: OpenedSource, put: CommonPut): Promise<XmlAnswer> {
+  const shared =
+    ctx.bucket!.directory === source.bucket.directory ? await shareBytes(ctx, source, put) : null;
+  const { done, etag, checksum } = shared ?? (await streamBytes(ctx, source, put));
+  return {
+    headers: {
+      ...versionHeaders(ctx.bucket!, done.versionId),
+      'x-amz-copy-source-version-id': versionHeaders(source.bucket, source.version.versionId)[
+        'x-amz-version-id'
+      ],
+    },
+    body: xmlDocument(
+      'CopyObjectResult',
+      tag('LastModified', xmlDate(done.lastModified)) + tag('ETag', quoted(etag)) + checksumTags(checksum),
+    ),
+  };
+}
+
+/** null when the bytes cannot be shared any more. */
+async function shareBytes(
+  ctx: OperationContext,
+  source: OpenedSource,
+  put: CommonPut,
+): Promise<Copied | null> {
+  const { version } = source;
+  const checksum = await checksumOfShare(ctx, source);
+  const outcome = await ctx.services.catalog.putVersion({
+    ...put,
+    writeId: newWriteId(),
+    etag: version.etag,
+    ...(checksum === undefined ? {} : { checksum }),
+    content: { kind: 'share', content: version.content },
+  });
+  if (outcome.outcome === 'refused' && outcome.reason === 'blob-dying') return null;
+  const done = await settleBytes(ctx, [], Promise.resolve(outcome), (reason) => refusalError(ctx, reason));
+  return { done, etag: version.etag, checksum };
+}
+
+/** The source's checksum, or, where another algorithm is asked for, one computed by reading the source once. */
+async function checksumOfShare(
+  ctx: OperationContext,
+  { version }: OpenedSource,
+): Promise<ObjectChecksum | undefined> {
+  const algorithm = requestedAlgorithm(ctx.headers);
+  if (algorithm === undefined || algorithm === version.checksum?.algorithm) return version.checksum;
+  const { checksums } = await digestsOf(ctx, version, rangeOfAll(version.size), [algorithm]);
+  return { algorithm, type: 'FULL_OBJECT', value: checksums[algorithm]! };
+}
+
+async function streamBytes(ctx: OperationContext, source: OpenedSource, put: CommonPut): Promise<Copied> {
+  const { version } = source;
+  const algorithm = requestedAlgorithm(ctx.headers) ?? version.checksum?.algorithm ?? DEFAULT_ALGORITHM;
+  const bytes = await bytesOf(ctx, version, rangeOfAll(version.size));
+  const written = await writeBytes(ctx, bytes, {
+    placement: { kind: 'object', bucket: ctx.bucketName, key: ctx.key },
+    extraChecksums: [algorithm],
+  });
+  const checksum = { algorithm, type: 'FULL_OBJECT', value: written.checksums[algorithm]! } as const;
+  const { writeId, content, md5 } = written;
+  const commit = ctx.services.catalog.putVersion({ ...put, writeId, etag: md5, checksum, content });
+  const done = await settleBytes(ctx, blobsOf(written), commit, (reason) => refusalError(ctx, reason));
+  return { done, etag: md5, checksum };
+}
+
+const rangeOfAll = (size: number) => (size === 0 ? null : { from: 0, to: size - 1 });
+
+/** @throws {S3Error} InvalidArgument, InvalidRequest (a copy to itself that changes nothing) */
+function attributesOfCopy(ctx: OperationContext, { named, version }: OpenedSource): ObjectAttributes {
+  const metadata = directive(ctx, 'x-amz-metadata-directive', 'metadata');
+  const tagging = directive(ctx, 'x-amz-tagging-directive', 'tagging');
+  const given = objectAttributes(ctx.headers);
+  const redirect = given.system.websiteRedirectLocation;
+  const changes =
+    metadata === 'REPLACE' ||
+    tagging === 'REPLACE' ||
+    redirect !== undefined ||
+    given.storageClass !== version.storageClass ||
+    ctx.headers['x-amz-checksum-algorithm'] !== undefined;
+  const ontoItself =
+    named.bucketName === ctx.bucketName && named.key === ctx.key && named.versionId === undefined;
+  if (ontoItself && !changes)
+    throw new S3Error('InvalidRequest', {
+      message:
+        "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+    });
+  // A website redirect is never copied.
+  const { websiteRedirectLocation: _, ...kept } = version.system;
+  const system = redirect === undefined ? kept : { ...kept, websiteRedirectLocation: redirect };
+  return {
+    system: metadata === 'REPLACE' ? given.system : system,
+    user: metadata === 'REPLACE' ? given.user : version.user,
+    tags: tagging === 'REPLACE' ? given.tags : version.tags,
+    storageClass: given.storageClass,
+  };
+}
+
+function directive(ctx: OperationContext, header: string, what: string): 'COPY' | 'REPLACE' {
+  const value = ctx.headers[header] ?? 'COPY';
+  if (value === 'COPY' || value === 'REPLACE') return value;
+  throw new S3Error('InvalidArgument', {
+    message: `Unknown ${what} directive.`,
+    fields: { ArgumentName: header, ArgumentValue: value },
+  });
+}

@@ -1,0 +1,44 @@
+/** CreateMultipartUpload: says what the object will be; its parts come in any order. */
+import { newWriteId } from '../../base/ids.ts';
+import { uploadChecksum } from '../objects/checksums.ts';
+import { refusalError } from '../objects/commits.ts';
+import { objectAttributes } from '../objects/metadata.ts';
+import { ownerOf } from '../objects/owner.ts';
+import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import { settle } from '../outcomes.ts';
+import { tag, xmlDocument } from '../xml.ts';
+
+export const createMultipartUpload: OperationRow = {
+  name: 'CreateMultipartUpload',
+  method: 'POST',
+  target: 'object',
+  query: { uploads: true },
+  permission: 's3:PutObject',
+  body: 'none',
+  status: 'supported',
+  run,
+};
+
+async function run(ctx: OperationContext): Promise<OperationResult> {
+  const checksum = uploadChecksum(ctx.headers);
+  const outcome = await ctx.services.catalog.createUpload({
+    writeId: newWriteId(),
+    bucketId: ctx.bucket!.id,
+    key: ctx.key,
+    owner: ownerOf(ctx),
+    attributes: objectAttributes(ctx.headers),
+    ...checksum,
+  });
+  const upload = settle(outcome, (reason) => refusalError(ctx, reason));
+  return {
+    status: 200,
+    headers: {
+      'x-amz-checksum-algorithm': checksum.checksumAlgorithm,
+      'x-amz-checksum-type': checksum.checksumType,
+    },
+    body: xmlDocument(
+      'InitiateMultipartUploadResult',
+      tag('Bucket', ctx.bucketName) + tag('Key', ctx.key) + tag('UploadId', upload.uploadId),
+    ),
+  };
+}

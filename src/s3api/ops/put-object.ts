@@ -1,0 +1,70 @@
+/**
+ * PutObject. What can be refused is refused before the body is read; the commit comes last, and only its outcome
+ * decides what becomes of the bytes (objects/commits.ts).
+ */
+import { LIMITS } from '../../base/limits.ts';
+import { S3Error } from '../errors.ts';
+import { checksumHeaders, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
+import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
+import { refuseEarly, writeCondition } from '../objects/conditions.ts';
+import { objectAttributes } from '../objects/metadata.ts';
+import { ownerOf } from '../objects/owner.ts';
+import { versionHeaders } from '../objects/response-headers.ts';
+import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import { quoted } from '../xml.ts';
+
+export const putObject: OperationRow = {
+  name: 'PutObject',
+  method: 'PUT',
+  target: 'object',
+  permission: 's3:PutObject',
+  body: 'stream',
+  status: 'supported',
+  run,
+};
+
+async function run(ctx: OperationContext): Promise<OperationResult> {
+  const { catalog } = ctx.services;
+  const bucket = ctx.bucket!;
+  const body = ctx.body!;
+  requireSize(body.length, LIMITS.putBytesMax);
+  const attributes = objectAttributes(ctx.headers);
+  const condition = writeCondition(ctx.headers);
+  if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(bucket.id, ctx.key));
+
+  const algorithm = body.declaredChecksum ?? DEFAULT_ALGORITHM;
+  const written = await writeBytes(ctx, body, {
+    placement: { kind: 'object', bucket: ctx.bucketName, key: ctx.key },
+    extraChecksums: [algorithm],
+  });
+  const checksum = { algorithm, type: 'FULL_OBJECT', value: written.checksums[algorithm]! } as const;
+  const commit = catalog.putVersion({
+    writeId: written.writeId,
+    bucketId: bucket.id,
+    key: ctx.key,
+    owner: ownerOf(ctx),
+    size: body.length,
+    etag: written.md5,
+    attributes,
+    checksum,
+    ...(condition === undefined ? {} : { condition }),
+    content: written.content,
+  });
+  const done = await settleBytes(ctx, blobsOf(written), commit, (reason) => refusalError(ctx, reason));
+  return {
+    status: 200,
+    headers: {
+      etag: quoted(written.md5),
+      ...checksumHeaders(checksum),
+      ...versionHeaders(bucket, done.versionId),
+    },
+  };
+}
+
+/** @throws {S3Error} EntityTooLarge */
+export function requireSize(bytes: number, bytesMax: number): void {
+  if (bytes > bytesMax)
+    throw new S3Error('EntityTooLarge', {
+      fields: { ProposedSize: String(bytes), MaxSizeAllowed: String(bytesMax) },
+    });
+}
