@@ -1,27 +1,33 @@
 /**
- * What authentication refuses, in S3's codes and words (identity knows no HTTP: the front end turns an AuthError into
- * the S3Error of the same code). Fields become further elements of the XML. No field ever holds a secret.
+ * What authentication refuses, in S3's codes, statuses and words; the front end turns an AuthError into the S3Error of
+ * the same code. Fields become further elements of the XML. No field ever holds a secret.
  * Source: "Error responses", S3 API Reference; wording of the details as AWS S3 answers.
  */
-export type AuthErrorCode =
-  | 'AccessDenied'
-  | 'AuthorizationHeaderMalformed'
-  | 'AuthorizationQueryParametersError'
-  | 'InvalidAccessKeyId'
-  | 'InvalidArgument'
-  | 'InvalidRequest'
-  | 'InvalidToken'
-  | 'NotImplemented'
-  | 'RequestTimeTooSkewed'
-  | 'SignatureDoesNotMatch';
+export const AUTH_STATUS = {
+  AccessDenied: 403,
+  AuthorizationHeaderMalformed: 400,
+  AuthorizationQueryParametersError: 400,
+  InvalidAccessKeyId: 403,
+  InvalidArgument: 400,
+  InvalidRequest: 400,
+  InvalidToken: 400,
+  NotImplemented: 501,
+  RequestTimeTooSkewed: 403,
+  SignatureDoesNotMatch: 403,
+} as const;
+
+export type AuthErrorCode = keyof typeof AUTH_STATUS;
 
 export class AuthError extends Error {
   override readonly name = 'AuthError';
   readonly code: AuthErrorCode;
+  /** HTTP status. */
+  readonly status: number;
   readonly fields: Readonly<Record<string, string>>;
   constructor(code: AuthErrorCode, message: string, fields: Readonly<Record<string, string>> = {}) {
     super(message);
     this.code = code;
+    this.status = AUTH_STATUS[code];
     this.fields = fields;
   }
 }

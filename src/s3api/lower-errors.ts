@@ -4,9 +4,10 @@
  */
 import { CatalogUnavailable } from '../ddm/catalog.ts';
 import { BytesUnavailable, StorageFull } from '../dosm/dosm.ts';
+import { AuthError } from '../identity/errors.ts';
 import { S3Error } from './errors.ts';
 
-type LowerError = CatalogUnavailable | BytesUnavailable | StorageFull;
+type LowerError = AuthError | CatalogUnavailable | BytesUnavailable | StorageFull;
 
 /** A failover takes a few seconds; a client that waits this long mostly finds it done. */
 export const RETRY_AFTER_SECONDS = 3;
@@ -18,10 +19,15 @@ export function toS3Error(error: unknown): S3Error {
 }
 
 const isLowerError = (error: unknown): error is LowerError =>
-  error instanceof CatalogUnavailable || error instanceof BytesUnavailable || error instanceof StorageFull;
+  error instanceof AuthError ||
+  error instanceof CatalogUnavailable ||
+  error instanceof BytesUnavailable ||
+  error instanceof StorageFull;
 
 function mapLower(error: LowerError): S3Error {
   switch (error.name) {
+    case 'AuthError':
+      return new S3Error(error.code, { message: error.message, fields: error.fields, cause: error });
     case 'CatalogUnavailable':
     case 'BytesUnavailable':
       return serviceUnavailable(error);
