@@ -10,6 +10,8 @@ import type { PostgresPasswords } from './secrets.ts';
 export const DATABASE = 'antipode';
 /** Owns the schema; migrations run as it. */
 export const OWNER_ROLE = 'antipode_owner';
+/** The gateways': what the migrations grant it. */
+export const APP_ROLE = 'antipode_app';
 /** For administrators' own SQL: logs in, and reads what the migrations grant it. */
 export const READER_ROLE = 'antipode_reader';
 
@@ -20,6 +22,7 @@ export async function preparePrimary(client: pg.Client, passwords: PostgresPassw
   const roles: [string, string, string][] = [
     [REPLICATION_ROLE, 'LOGIN REPLICATION', passwords.replication],
     [OWNER_ROLE, 'LOGIN CREATEROLE', passwords.owner],
+    [APP_ROLE, 'LOGIN', passwords.app],
     [READER_ROLE, 'LOGIN', passwords.reader],
   ];
   for (const [name, attributes, password] of roles) {
@@ -30,7 +33,7 @@ export async function preparePrimary(client: pg.Client, passwords: PostgresPassw
   if (found.rowCount === 0) {
     await client.query(`CREATE DATABASE ${DATABASE} OWNER ${OWNER_ROLE}`);
     await client.query(`REVOKE ALL ON DATABASE ${DATABASE} FROM PUBLIC`);
-    await client.query(`GRANT CONNECT ON DATABASE ${DATABASE} TO ${READER_ROLE}`);
+    await client.query(`GRANT CONNECT ON DATABASE ${DATABASE} TO ${APP_ROLE}, ${READER_ROLE}`);
   }
   await ensureSlot(client);
 }

@@ -14,6 +14,7 @@ export const SECRET_FILES = {
   superuser: 'postgres-superuser.password',
   replication: 'postgres-replication.password',
   owner: 'postgres-owner.password',
+  app: 'postgres-app.password',
   reader: 'postgres-reader.password',
   rootCredentials: 'root-credentials.json',
 } as const;
@@ -22,6 +23,8 @@ export interface PostgresPasswords {
   readonly superuser: string;
   readonly replication: string;
   readonly owner: string;
+  /** The gateways'. */
+  readonly app: string;
   readonly reader: string;
 }
 
@@ -33,18 +36,26 @@ export function makeSecrets(
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
   for (const name of ['cluster', 'master'] as const) makeFile(folder, SECRET_FILES[name], newKey);
-  for (const name of ['superuser', 'replication', 'owner', 'reader'] as const)
+  for (const name of ['superuser', 'replication', 'owner', 'app', 'reader'] as const)
     makeFile(folder, SECRET_FILES[name], newPassword);
   const path = join(folder, SECRET_FILES.rootCredentials);
   const known = existsSync(path) ? readRootCredentials(folder) : null;
   const credentials = given ?? known ?? newCredentials();
-  if (known?.accessKeyId !== credentials.accessKeyId || known.secretKey !== credentials.secretKey)
-    writeDurably(path, `${JSON.stringify(credentials, null, 2)}\n`);
+  if (known?.accessKeyId !== credentials.accessKeyId || known.secretKey !== credentials.secretKey) {
+    const before = known ? [...(known.revoked ?? []), known.accessKeyId] : [];
+    const revoked = before.filter((id) => id !== credentials.accessKeyId);
+    writeDurably(path, `${JSON.stringify({ ...credentials, revoked }, null, 2)}\n`);
+  }
   return { credentials, generated: given === null && known === null };
 }
 
-export function readRootCredentials(folder: string): Credentials {
-  return JSON.parse(readFileSync(join(folder, SECRET_FILES.rootCredentials), 'utf8')) as Credentials;
+export interface RootCredentials extends Credentials {
+  /** Access keys of earlier credentials: they no longer work. */
+  readonly revoked?: readonly string[];
+}
+
+export function readRootCredentials(folder: string): RootCredentials {
+  return JSON.parse(readFileSync(join(folder, SECRET_FILES.rootCredentials), 'utf8')) as RootCredentials;
 }
 
 /** 32 bytes. */
@@ -59,6 +70,7 @@ export function readPasswords(folder: string): PostgresPasswords {
     superuser: readText(folder, SECRET_FILES.superuser),
     replication: readText(folder, SECRET_FILES.replication),
     owner: readText(folder, SECRET_FILES.owner),
+    app: readText(folder, SECRET_FILES.app),
     reader: readText(folder, SECRET_FILES.reader),
   };
 }

@@ -1,6 +1,11 @@
-/** A storage node's process: its configuration, the node itself, an orderly end. */
+/** A storage node's process: the node itself, and an orderly end. */
+import { join } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
+import type { MemberId } from '../../base/ids.ts';
 import type { MemberConfig } from '../../config.ts';
+import { startNode } from '../../nodes/server.ts';
 import { memberProcess } from '../member.ts';
+import { readKey } from '../secrets.ts';
 
 export async function runNode(config: MemberConfig): Promise<void> {
   const proc = memberProcess({
@@ -8,5 +13,17 @@ export async function runNode(config: MemberConfig): Promise<void> {
     dataDir: config.dataDir,
     logLevel: config.settings.logLevel,
   });
-  proc.send({ type: 'ready', ports: {} });
+  const self = config.cluster.members.find((m) => m.id === config.member)!;
+  const node = await startNode({
+    member: config.member as MemberId,
+    host: self.address,
+    port: self.port,
+    dataDir: join(config.dataDir, 'store'),
+    secret: readKey(config.secretsDir, 'cluster'),
+    log: proc.log,
+    clock: systemClock,
+    reserveBytes: config.settings.reserveBytes,
+  });
+  proc.onEnd(() => node.close());
+  proc.send({ type: 'ready', ports: { node: node.port } });
 }
