@@ -22,13 +22,24 @@ function lineOf(event: TestEvent): TestLine | null {
       const error: Error & { failureType?: string } = event.data.details.error;
       // A suite fails because a test in it failed; that test has a line of its own.
       if (error.failureType === 'subtestsFailed') return null;
-      return { kind: 'failed', name: event.data.name, error: inspect(error.cause ?? error) };
+      return { kind: 'failed', name: event.data.name, error: describe(error.cause ?? error) };
     }
     case 'test:diagnostic':
       return RUNNER_DIAGNOSTIC.test(event.data.message) ? null : { kind: 'figure', text: event.data.message };
     default:
       return null;
   }
+}
+
+/** Without the frames of the test runner itself, which are the same for every test. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error) || error.stack === undefined) return inspect(error);
+  const stack = error.stack
+    .split('\n')
+    .filter((line) => !/^\s+at .*\(?node:internal\/(?:test_runner|process)/.test(line));
+  return error.cause === undefined
+    ? stack.join('\n')
+    : `${stack.join('\n')}\ncaused by ${describe(error.cause)}`;
 }
 
 export default async function* reporter(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {

@@ -1,7 +1,7 @@
 /** Users and access keys: what the admin API does with them. A secret leaves this file once, when its key is made. */
-import { randomBytes } from 'node:crypto';
 import type { AccountId } from '../base/ids.ts';
 import type { AccessKey, Account, Catalog } from '../ddm/catalog.ts';
+import { generateAccessKey } from '../identity/secret-box.ts';
 import { AdminError } from './admin-error.ts';
 import type { KeyReport, NewKey, NewKeyReport, NewUser, UserReport } from './api.ts';
 
@@ -17,11 +17,8 @@ export interface Accounts {
 
 export interface AccountsOptions {
   readonly catalog: Catalog;
-  readonly sealSecret: (secret: string) => Buffer;
+  readonly sealSecret: (secret: string, accessKeyId: string) => Buffer;
 }
-
-const ACCESS_KEY_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const SECRET_BYTES = 30;
 
 export function createAccounts({ catalog, sealSecret }: AccountsOptions): Accounts {
   const findKey = async (accessKeyId: string) => {
@@ -84,11 +81,12 @@ export function createAccounts({ catalog, sealSecret }: AccountsOptions): Accoun
       return keys;
     },
 
-    async createKey({ user, accessKeyId = newAccessKeyId(), secretAccessKey = newSecret() }) {
+    async createKey({ user, ...given }) {
+      const { accessKeyId, secretAccessKey } = { ...generateAccessKey(), ...given };
       const result = await catalog.createAccessKey({
         accessKeyId,
         account: user as AccountId,
-        sealedSecret: sealSecret(secretAccessKey),
+        sealedSecret: sealSecret(secretAccessKey, accessKeyId),
       });
       if (result.outcome === 'done') return { ...keyReport(result.value), secretAccessKey };
       if (result.outcome === 'unknown') throw unknownOutcome();
@@ -134,11 +132,3 @@ function userReport({ id, displayName, email, tenant, isRoot }: Account): UserRe
 function keyReport({ accessKeyId, account, status, createdAt }: AccessKey): KeyReport {
   return { accessKeyId, user: account.id, status, createdAt: createdAt.toISOString() };
 }
-
-/** 20 characters that no context needs to escape. */
-function newAccessKeyId(): string {
-  return `AK${[...randomBytes(18)].map((byte) => ACCESS_KEY_LETTERS[byte & 31]).join('')}`;
-}
-
-/** 40 characters, 240 bits. */
-const newSecret = () => randomBytes(SECRET_BYTES).toString('base64url');

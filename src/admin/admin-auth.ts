@@ -4,14 +4,22 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { RequestHandler } from 'express';
-import type { Authenticated, SignedRequest } from '../identity/types.ts';
+import type { Request, RequestHandler } from 'express';
+import type { Clock } from '../base/clock.ts';
+import type { AccessKey } from '../ddm/catalog.ts';
+import { authenticate } from '../identity/authenticate.ts';
+import { AuthError } from '../identity/errors.ts';
+import type { SignedRequest } from '../identity/types.ts';
 import { AdminError } from './admin-error.ts';
+import { ADMIN_REGION, ADMIN_SERVICE } from './api.ts';
 
-export type Authenticate = (request: SignedRequest) => Promise<Authenticated>;
+export interface AdminAuth {
+  readonly findAccessKey: (accessKeyId: string) => Promise<AccessKey | null>;
+  readonly openSecret: (key: AccessKey) => string | Buffer;
+  readonly clock: Clock;
+}
 
 const BODY_BYTES_MAX = 64 * 1024;
-const EMPTY_SHA256 = createHash('sha256').digest('hex');
 
 /** What a verified request carries on `res.locals`. */
 export interface AdminLocals {
@@ -19,10 +27,11 @@ export interface AdminLocals {
   body: unknown;
 }
 
-export function requireRoot(authenticate: Authenticate): RequestHandler {
+export function requireRoot(auth: AdminAuth): RequestHandler {
+  const deps = { ...auth, region: ADMIN_REGION, service: ADMIN_SERVICE };
   return async (req, res, next) => {
     const body = await readBody(req);
-    const { principal, payload } = await authenticate(signedRequestOf(req)).catch((cause: unknown) => {
+    const { principal, payload } = await authenticate(signedRequestOf(req), deps).catch((cause: unknown) => {
       throw refusal(cause);
     });
     if (principal.kind !== 'account') throw new AdminError('Unauthorized', 'the request is not signed');
@@ -44,15 +53,14 @@ export function requireRoot(authenticate: Authenticate): RequestHandler {
 }
 
 function refusal(cause: unknown): unknown {
-  const { code, status } = cause as { code?: unknown; status?: unknown };
-  const isRefusal =
-    cause instanceof Error && typeof code === 'string' && typeof status === 'number' && status < 500;
-  return isRefusal ? new AdminError('Unauthorized', `${code}: ${cause.message}`, { cause }) : cause;
+  if (!(cause instanceof AuthError)) return cause;
+  return new AdminError('Unauthorized', `${cause.code}: ${cause.message}`, { cause });
 }
 
 /** The request as it came over the wire, which is what the signature covers. */
-function signedRequestOf(req: IncomingMessage): SignedRequest {
-  const url = req.url ?? '/';
+function signedRequestOf(req: Request): SignedRequest {
+  // Not `url`, from which the router takes its mount point away.
+  const url = req.originalUrl;
   const mark = url.indexOf('?');
   const headers: Record<string, string[]> = {};
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
@@ -60,11 +68,10 @@ function signedRequestOf(req: IncomingMessage): SignedRequest {
     headers[name] = [...(headers[name] ?? []), req.rawHeaders[i + 1]!];
   }
   return {
-    method: req.method ?? 'GET',
+    method: req.method,
     rawPath: mark < 0 ? url : url.slice(0, mark),
     rawQuery: mark < 0 ? '' : url.slice(mark + 1),
-    // Optional on the wire for requests without body; the payload's digest is checked either way.
-    headers: { 'x-amz-content-sha256': [EMPTY_SHA256], ...headers },
+    headers,
   };
 }
 

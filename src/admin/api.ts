@@ -5,8 +5,9 @@
  */
 import { z } from 'zod';
 
-/** Service name in the credential scope of signed admin requests. */
-export const ADMIN_SERVICE = 'antipode';
+/** Service and region in the credential scope of signed admin requests, whatever region the buckets are in. */
+export const ADMIN_SERVICE = 'antipode' as const;
+export const ADMIN_REGION = 'us-east-1';
 export const ADMIN_PREFIX = '/admin/v1';
 
 export type Condition = 'serving' | 'suspect' | 'failed-over' | 'resyncing';

@@ -8,25 +8,27 @@ import type { AddressInfo } from 'node:net';
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
+import type { MemberId } from '../base/ids.ts';
 import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
-import { type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
+import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
 import { createAccounts } from './accounts.ts';
-import { type Authenticate, requireRoot } from './admin-auth.ts';
+import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
 import { ADMIN_PREFIX } from './api.ts';
 import type { Metrics } from './metrics.ts';
 import { adminRoutes, type Locate } from './routes.ts';
-import { collectStatus, type StatusSources } from './status.ts';
+import { collectStatus, type MemberState, type StatusSources } from './status.ts';
 import { within } from './within.ts';
 
 export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly catalog: Catalog;
   readonly clock: Clock;
-  /** identity's authenticate, for service ADMIN_SERVICE. */
-  readonly authenticate: Authenticate;
-  /** identity's sealSecret, with the master key. */
-  readonly sealSecret: (secret: string) => Buffer;
+  /** Both with the master key, see identity/secret-box.ts. */
+  readonly openSecret: (key: AccessKey) => string | Buffer;
+  readonly sealSecret: (secret: string, accessKeyId: string) => Buffer;
   readonly metrics: Metrics;
+  /** The gateway that this is part of: its requests are those that `metrics` has counted. */
+  readonly self?: MemberId;
   readonly locate?: Locate;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
@@ -94,8 +96,8 @@ function opened(server: Server, listen: { host: string; port: number }): Promise
 }
 
 function adminApp(options: AdminOptions): Express {
-  const { catalog, clock, metrics, log } = options;
-  const status = () => collectStatus(options);
+  const { catalog, clock, metrics, openSecret, log } = options;
+  const status = () => collectStatus({ ...options, members: () => withSelf(options) });
   metrics.follow(status, clock);
   const accounts = createAccounts({ catalog, sealSecret: options.sealSecret });
   const app = express();
@@ -120,7 +122,11 @@ function adminApp(options: AdminOptions): Express {
   });
   const { locate } = options;
   const routes = adminRoutes({ accounts, catalog, status, ...(locate ? { locate } : {}) });
-  app.use(ADMIN_PREFIX, requireRoot(options.authenticate), routes);
+  app.use(
+    ADMIN_PREFIX,
+    requireRoot({ findAccessKey: (id) => catalog.findAccessKey(id), openSecret, clock }),
+    routes,
+  );
   app.use((req) => {
     throw new AdminError('NotFound', `there is nothing at ${req.path}`);
   });
@@ -139,6 +145,19 @@ function adminApp(options: AdminOptions): Express {
   };
   app.use(onError);
   return app;
+}
+
+/** What the supervisor knows of the members, and what this gateway knows of itself. */
+function withSelf({ members, self, metrics }: AdminOptions): readonly MemberState[] {
+  if (self === undefined) return members();
+  const known = members();
+  const own = {
+    ...known.find((m) => m.id === self),
+    id: self,
+    pid: process.pid,
+    requests: metrics.requests(),
+  };
+  return [...known.filter((m) => m.id !== self), own];
 }
 
 function asAdminError(error: unknown): AdminError {

@@ -102,30 +102,44 @@ function describeMember(member: Member, facts: Facts): MemberReport {
 type Described = Partial<MemberReport> & { readonly condition: Condition };
 
 function describeNode(state: MemberState | undefined, answer: Answer<NodeStatus> | undefined): Described {
-  if (!answer) return { condition: 'suspect', reason: 'this gateway has no connection to it' };
-  if (!answer.ok) return { condition: state?.condition ?? 'suspect', reason: answer.reason };
+  if (!answer)
+    return { condition: unlessDecided(state, 'suspect'), reason: 'this gateway has no connection to it' };
+  if (!answer.ok) return { condition: unlessDecided(state, 'suspect'), reason: answer.reason };
   const { pid, requests, controlRequests, blobs, storedBytes, freeBytes } = answer.value;
   const counters = { pid, requests, controlRequests, blobs, storedBytes, freeBytes };
   return { ...counters, condition: state?.condition ?? 'serving' };
 }
 
-/** The supervisor's word comes first; without it, what the catalog says of the pair. */
 function describeDirectory(member: Member, state: MemberState | undefined, facts: Facts): Described {
   const role = state?.primary === undefined ? {} : { primary: state.primary };
-  if (state?.pid === null) return { ...role, condition: state.condition ?? 'suspect', reason: 'not running' };
-  if (!facts.catalog.ok)
-    return { ...role, condition: state?.condition ?? 'suspect', reason: facts.catalog.reason };
-  const pair = [...facts.topology.pairs.values()].find((p) => p.members.includes(member.id));
-  const catalog = facts.catalog.value.find((c) => c.pair === pair?.id);
-  if (catalog && !catalog.writable) {
-    return { ...role, condition: state?.condition ?? 'suspect', reason: 'the pair takes no writes' };
+  const problem = directoryProblem(member, state, facts);
+  if (!problem) return { ...role, condition: state?.condition ?? 'serving' };
+  return { ...role, condition: unlessDecided(state, problem.condition), reason: problem.reason };
+}
+
+/** What is seen to be wrong with a directory, whatever has been decided about it. */
+function directoryProblem(
+  member: Member,
+  state: MemberState | undefined,
+  { topology, catalog }: Facts,
+): { condition: Condition; reason: string } | null {
+  if (state?.pid === null) return { condition: 'suspect', reason: 'not running' };
+  // What the catalog says is said by the primary; of a standby it is known only whether commits wait for it.
+  const isStandby = state?.primary === false;
+  if (!catalog.ok) return isStandby ? null : { condition: 'suspect', reason: catalog.reason };
+  const pair = [...topology.pairs.values()].find((p) => p.members.includes(member.id));
+  const answer = catalog.value.find((c) => c.pair === pair?.id);
+  if (answer && !answer.writable && !isStandby)
+    return { condition: 'suspect', reason: 'the pair takes no writes' };
+  if (answer?.writable && !answer.synchronous && isStandby) {
+    return { condition: 'failed-over', reason: 'commits do not wait for it' };
   }
-  if (catalog && !catalog.synchronous && state?.primary === false) {
-    const condition =
-      state.condition === undefined || state.condition === 'serving' ? 'failed-over' : state.condition;
-    return { ...role, condition, reason: 'commits do not wait for it' };
-  }
-  return { ...role, condition: state?.condition ?? 'serving' };
+  return null;
+}
+
+/** The decider's word, unless it is no more than that nothing is wrong. */
+function unlessDecided(state: MemberState | undefined, seen: Condition): Condition {
+  return state?.condition === undefined || state.condition === 'serving' ? seen : state.condition;
 }
 
 function describePair(pair: Pair, conditions: ReadonlyMap<string, Condition>): PairReport {

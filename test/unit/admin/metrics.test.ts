@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { StatusReport } from '../../../src/admin/api.ts';
+import { createMetrics } from '../../../src/admin/metrics.ts';
+import type { Clock } from '../../../src/base/clock.ts';
+
+const node = { kind: 'node', center: 'a', address: '', twin: null, pid: 1 } as const;
+const report = (change: Partial<StatusReport> = {}): StatusReport => ({
+  epoch: 1,
+  redundant: true,
+  centers: [],
+  members: [{ ...node, id: 'node-a11', condition: 'serving', requests: 12, controlRequests: 4 }],
+  pairs: [{ id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'redundant' }],
+  repairs: { queued: 0 },
+  ...change,
+});
+
+/** A clock that stands still until it is told. */
+function handClock() {
+  let monotonic = 0;
+  const clock: Clock = { now: () => 0, monotonic: () => monotonic, sleep: () => new Promise(() => {}) };
+  return {
+    clock,
+    advance: (ms: number) => {
+      monotonic += ms;
+    },
+  };
+}
+
+describe('metrics', () => {
+  it('count requests, bytes and time by operation', async () => {
+    const metrics = createMetrics();
+    metrics.observe({ operation: 'PutObject', status: 200, durationMs: 30, bytesIn: 1000, bytesOut: 0 });
+    metrics.observe({ operation: 'PutObject', status: 503, durationMs: 5, bytesIn: 10, bytesOut: 7 });
+    const { text, type } = await metrics.page();
+    assert.match(type, /^text\/plain/);
+    assert.match(text, /antipode_s3_requests_total\{operation="PutObject",status="200"\} 1\n/);
+    assert.match(text, /antipode_s3_requests_total\{operation="PutObject",status="503"\} 1\n/);
+    assert.match(text, /antipode_s3_bytes_total\{direction="in"\} 1010\n/);
+    assert.match(text, /antipode_s3_request_seconds_bucket\{le="0.05",operation="PutObject"\} 2\n/);
+    assert.match(text, /process_cpu_seconds_total /);
+    assert.equal(metrics.requests(), 2);
+  });
+
+  it('show nodes and degraded pairs, and forget the figures of a node that does not answer', async () => {
+    const metrics = createMetrics();
+    const { clock, advance } = handClock();
+    let current = report();
+    metrics.follow(async () => current, clock);
+    const before = (await metrics.page()).text;
+    assert.match(before, /antipode_node_requests\{member="node-a11"\} 12\n/);
+    assert.match(before, /antipode_pairs_degraded 0\n/);
+
+    current = report({
+      members: [{ ...node, id: 'node-a11', condition: 'suspect', requests: null, controlRequests: null }],
+      pairs: [{ id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'degraded' }],
+    });
+    advance(5_000);
+    const after = (await metrics.page()).text;
+    assert.doesNotMatch(after, /antipode_node_requests\{/);
+    assert.match(after, /antipode_member_serving\{member="node-a11",kind="node"\} 0\n/);
+    assert.match(after, /antipode_pairs_degraded 1\n/);
+  });
+
+  it('ask for the status at most once a second, however often the page is read', async () => {
+    const metrics = createMetrics();
+    const { clock, advance } = handClock();
+    let asked = 0;
+    metrics.follow(async () => {
+      asked++;
+      return report();
+    }, clock);
+    await Promise.all([metrics.page(), metrics.page(), metrics.page()]);
+    assert.equal(asked, 1);
+    advance(1_000);
+    await metrics.page();
+    assert.equal(asked, 2);
+  });
+});

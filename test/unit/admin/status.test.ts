@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { collectStatus, type MemberState, type StatusSources } from '../../../src/admin/status.ts';
+import { systemClock } from '../../../src/base/clock.ts';
+import type { MemberId, PairId } from '../../../src/base/ids.ts';
+import { type CatalogStatus, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
+import { type NodeClient, NodeError, type NodeStatus } from '../../../src/nodes/protocol.ts';
+import type { Member, Topology } from '../../../src/twin/topology.ts';
+
+const id = (text: string) => text as MemberId;
+
+function member(
+  name: string,
+  kind: Member['kind'],
+  center: string | null,
+  address: string,
+  twin: string | null,
+): Member {
+  return { id: id(name), kind, center, address, port: 7100, twin: twin === null ? null : id(twin) };
+}
+
+const members = [
+  member('gateway-1', 'gateway', null, '127.0.0.1', null),
+  member('directory-a5', 'directory', 'a', '127.1.0.5', 'directory-b5'),
+  member('directory-b5', 'directory', 'b', '127.2.0.5', 'directory-a5'),
+  member('node-a11', 'node', 'a', '127.1.0.11', 'node-b11'),
+  member('node-b11', 'node', 'b', '127.2.0.11', 'node-a11'),
+];
+const topology: Topology = {
+  centers: [
+    { name: 'a', subnets: ['127.1.0.0/24'] },
+    { name: 'b', subnets: ['127.2.0.0/24'] },
+  ],
+  members: new Map(members.map((m) => [m.id, m])),
+  pairs: new Map(
+    [
+      { id: 'node/11', kind: 'node' as const, members: ['node-a11', 'node-b11'] as const },
+      { id: 'directory/5', kind: 'directory' as const, members: ['directory-a5', 'directory-b5'] as const },
+    ].map((p) => [
+      p.id as PairId,
+      { ...p, id: p.id as PairId, members: [id(p.members[0]), id(p.members[1])] as const, weight: 1 },
+    ]),
+  ),
+};
+
+/** A client of which only `status` is ever asked. */
+const client = (name: string, status: () => Promise<NodeStatus>) =>
+  [id(name), { member: id(name), status } as NodeClient] as const;
+const serves = (name: string) => async () => ({
+  member: id(name),
+  requests: 7,
+  controlRequests: 3,
+  blobs: 2,
+  storedBytes: 100,
+  freeBytes: 1000,
+  pid: 42,
+});
+const healthy: CatalogStatus = { pair: 'directory/5' as PairId, writable: true, synchronous: true };
+
+function sources(change: Partial<StatusSources> = {}): StatusSources {
+  return {
+    topology,
+    clients: new Map([client('node-a11', serves('node-a11')), client('node-b11', serves('node-b11'))]),
+    catalog: { status: async () => [healthy] },
+    members: () => [
+      { id: id('directory-a5'), pid: 10, condition: 'serving', primary: true },
+      { id: id('directory-b5'), pid: 11, condition: 'serving', primary: false },
+    ],
+    clock: systemClock,
+    deadlineMs: 50,
+    ...change,
+  };
+}
+
+async function report(change?: Partial<StatusSources>) {
+  const status = await collectStatus(sources(change));
+  const of = (name: string) => status.members.find((m) => m.id === name)!;
+  const stateOf = (pair: string) => status.pairs.find((p) => p.id === pair)!.state;
+  return { status, of, stateOf };
+}
+
+const directories =
+  (standby: Partial<MemberState>, primary: Partial<MemberState> = {}) =>
+  (): MemberState[] => [
+    { id: id('directory-a5'), pid: 10, condition: 'serving', primary: true, ...primary },
+    { id: id('directory-b5'), pid: 11, condition: 'serving', primary: false, ...standby },
+  ];
+
+describe('collectStatus', () => {
+  it('reports every member, pair and center of a healthy store', async () => {
+    const { status, of } = await report();
+    assert.equal(status.redundant, true);
+    assert.deepEqual(status.repairs, { queued: 0 });
+    assert.deepEqual(status.centers[0], { name: 'a', subnet: '127.1.0.0/24', condition: 'serving' });
+    assert.deepEqual(of('node-a11'), {
+      id: 'node-a11',
+      kind: 'node',
+      center: 'a',
+      address: '127.1.0.11:7100',
+      twin: 'node-b11',
+      pid: 42,
+      requests: 7,
+      controlRequests: 3,
+      blobs: 2,
+      storedBytes: 100,
+      freeBytes: 1000,
+      condition: 'serving',
+    });
+    assert.equal(of('directory-a5').primary, true);
+    assert.equal(of('gateway-1').twin, null);
+    assert.equal(of('gateway-1').condition, 'serving');
+  });
+
+  it('reports a node that refuses connections, and its pair as degraded', async () => {
+    const refused = async () => {
+      throw new NodeError('unreachable', id('node-b11'), 'connection refused');
+    };
+    const clients = new Map([client('node-a11', serves('node-a11')), client('node-b11', refused)]);
+    const { status, of, stateOf } = await report({ clients });
+    assert.equal(of('node-b11').condition, 'suspect');
+    assert.match(of('node-b11').reason!, /connection refused/);
+    assert.equal(of('node-b11').requests, null);
+    assert.equal(stateOf('node/11'), 'degraded');
+    assert.equal(status.redundant, false);
+  });
+
+  it('does not wait for a node that accepts and never answers, whatever the supervisor believes', async () => {
+    const clients = new Map([
+      client('node-a11', serves('node-a11')),
+      client('node-b11', () => new Promise(() => {})),
+    ]);
+    const believed: MemberState[] = [{ id: id('node-b11'), pid: 42, condition: 'serving' }];
+    const { of, stateOf } = await report({ clients, members: () => believed });
+    assert.equal(of('node-b11').condition, 'suspect');
+    assert.match(of('node-b11').reason!, /no answer within 50 ms/);
+    assert.equal(of('node-b11').pid, 42);
+    assert.equal(stateOf('node/11'), 'degraded');
+  });
+
+  it('keeps what was decided about a node over what was seen', async () => {
+    const clients = new Map([client('node-a11', serves('node-a11')), client('node-b11', serves('node-b11'))]);
+    const decided: MemberState[] = [{ id: id('node-b11'), condition: 'resyncing' }];
+    const { of, stateOf } = await report({ clients, members: () => decided });
+    assert.equal(of('node-b11').condition, 'resyncing');
+    assert.equal(stateOf('node/11'), 'degraded');
+  });
+
+  it('calls a pair lost when neither twin serves, and a center out when none of its members does', async () => {
+    const down = async () => {
+      throw new Error('down');
+    };
+    const { status, stateOf } = await report({
+      clients: new Map([client('node-a11', down), client('node-b11', down)]),
+      members: directories({ pid: null, condition: 'failed-over' }),
+    });
+    assert.equal(stateOf('node/11'), 'lost');
+    assert.equal(stateOf('directory/5'), 'degraded');
+    assert.deepEqual(
+      status.centers.map((c) => c.condition),
+      ['serving', 'suspect'],
+    );
+  });
+
+  it('reports a standby that commits do not wait for', async () => {
+    const { of, stateOf } = await report({
+      catalog: { status: async () => [{ ...healthy, synchronous: false }] },
+    });
+    assert.equal(of('directory-b5').condition, 'failed-over');
+    assert.equal(of('directory-a5').condition, 'serving');
+    assert.equal(stateOf('directory/5'), 'degraded');
+  });
+
+  it('reports a standby that is copied anew as resyncing', async () => {
+    const { of } = await report({
+      catalog: { status: async () => [{ ...healthy, synchronous: false }] },
+      members: directories({ condition: 'resyncing' }),
+    });
+    assert.equal(of('directory-b5').condition, 'resyncing');
+  });
+
+  it('answers while the catalog does not', async () => {
+    const status = async () => {
+      throw new CatalogUnavailable('no primary');
+    };
+    const { of, stateOf } = await report({ catalog: { status } });
+    assert.equal(of('directory-a5').condition, 'suspect');
+    assert.equal(of('directory-a5').reason, 'no primary');
+    assert.equal(stateOf('directory/5'), 'degraded');
+  });
+
+  it('reports a directory whose process is gone', async () => {
+    const { of, stateOf } = await report({ members: directories({ pid: null }) });
+    assert.equal(of('directory-b5').condition, 'suspect');
+    assert.equal(of('directory-b5').reason, 'not running');
+    assert.equal(stateOf('directory/5'), 'degraded');
+  });
+});
