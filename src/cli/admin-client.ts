@@ -1,0 +1,107 @@
+/**
+ * The command's side of the admin API: signs, sends, and turns whatever goes wrong into one line.
+ * Credentials: ANTIPODE_ACCESS_KEY and ANTIPODE_SECRET_KEY, else the data folder's.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { request } from 'undici';
+import { z } from 'zod';
+import { ADMIN_PREFIX, ADMIN_REGION, ADMIN_SERVICE } from '../admin/api.ts';
+import { ConfigError, type Credentials, readClientConfig } from '../config.ts';
+import { signRequest } from '../identity/sign.ts';
+import { CommandError } from './command-error.ts';
+
+export interface AdminFlags {
+  /** HOST:PORT, or a URL where the admin address speaks TLS. */
+  readonly admin?: string;
+  readonly data?: string;
+}
+
+export interface AdminClient {
+  /** Resolves with the parsed JSON (undefined for 204). @throws {CommandError} */
+  send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>;
+}
+
+const ANSWER_MS = 15_000;
+const ROOT_CREDENTIALS = join('secrets', 'root-credentials.json');
+const credentialsFile = z.object({ accessKeyId: z.string(), secretKey: z.string() });
+
+export function createAdminClient(flags: AdminFlags): AdminClient {
+  const { origin, credentials } = connection(flags);
+  return {
+    async send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
+      const url = new URL(ADMIN_PREFIX + path, origin);
+      const payload = body === undefined ? '' : JSON.stringify(body);
+      const { headers } = signRequest({
+        method,
+        path: url.pathname,
+        query: url.search.slice(1),
+        headers: { host: url.host, 'content-type': 'application/json' },
+        payload: Buffer.from(payload),
+        credentials: { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretKey },
+        region: ADMIN_REGION,
+        service: ADMIN_SERVICE,
+        nowMs: Date.now(),
+      });
+      let answer: { statusCode: number; text: string };
+      try {
+        const limits = { headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS };
+        const sent = body === undefined ? {} : { body: payload };
+        const response = await request(url, { method, headers, ...sent, ...limits });
+        answer = { statusCode: response.statusCode, text: await response.body.text() };
+      } catch (cause) {
+        throw new CommandError(`${origin} does not answer (${reasonOf(cause)}): is the store running?`, 1, {
+          cause,
+        });
+      }
+      if (answer.statusCode >= 300) throw new CommandError(errorLine(answer), 1);
+      return (answer.text === '' ? undefined : parseJson(answer.text, origin)) as T;
+    },
+  };
+}
+
+function connection(flags: AdminFlags): { origin: string; credentials: Credentials } {
+  const [, scheme = 'http', address] = /^(?:(https?):\/\/)?(.*?)\/?$/.exec(flags.admin ?? '') ?? [];
+  const config = readClientConfig({ data: flags.data, admin: address === '' ? undefined : address });
+  const host = config.admin.host.includes(':') ? `[${config.admin.host}]` : config.admin.host;
+  return {
+    origin: `${scheme}://${host}:${config.admin.port}`,
+    credentials: config.credentials ?? readDataFolder(config.dataDir),
+  };
+}
+
+/** @throws {ConfigError} */
+function readDataFolder(dataDir: string): Credentials {
+  const path = join(dataDir, ROOT_CREDENTIALS);
+  try {
+    return credentialsFile.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    const problem = (error as NodeJS.ErrnoException).code ?? 'not the expected JSON';
+    throw new ConfigError(
+      `no root credentials: ${path} cannot be read (${problem}); set ANTIPODE_ACCESS_KEY and ANTIPODE_SECRET_KEY, or name the data folder with --data`,
+    );
+  }
+}
+
+function errorLine({ statusCode, text }: { statusCode: number; text: string }): string {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    if (typeof message === 'string') return message;
+  } catch {
+    // Not from this API: an S3 port answers XML.
+  }
+  return `HTTP ${statusCode}: is --admin the admin address?`;
+}
+
+function parseJson(text: string, origin: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CommandError(`${origin} did not answer with JSON: is --admin the admin address?`, 1, { cause });
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return code ?? message ?? String(error);
+}

@@ -1,0 +1,218 @@
+/**
+ * The commands that talk to a running store's admin address. Exit codes: 0 done, 1 not done (or, for `status`,
+ * redundancy is lost), 2 usage or configuration. `--json` prints one JSON document and nothing else.
+ */
+import type { Command } from 'commander';
+import type { BucketReport, KeyReport, NewKeyReport, StatusReport, UserReport } from '../admin/api.ts';
+import { ConfigError } from '../config.ts';
+import { type AdminClient, type AdminFlags, createAdminClient } from './admin-client.ts';
+import { CommandError } from './command-error.ts';
+import { parseS3Url } from './s3-url.ts';
+import { statusText } from './status-view.ts';
+import { table } from './table.ts';
+
+interface CommonFlags extends AdminFlags {
+  readonly json?: boolean;
+}
+
+interface UserFlags extends CommonFlags {
+  readonly id?: string;
+  readonly displayName?: string;
+  readonly email?: string;
+  readonly tenant?: string;
+  readonly accessKey?: string;
+  readonly secretKey?: string;
+}
+
+interface KeyFlags extends CommonFlags {
+  readonly user?: string;
+  readonly accessKey?: string;
+  readonly secretKey?: string;
+}
+
+export function registerAdminCommands(program: Command): void {
+  registerStatus(program);
+  registerUsers(program.command('user').description('accounts: who owns buckets and holds access keys'));
+  registerKeys(program.command('key').description('access keys of accounts'));
+  registerBuckets(program.command('bucket').description('buckets of all accounts'));
+  common(program.command('locate <s3url>'))
+    .description('where the bytes of an object are: s3://BUCKET/KEY')
+    .action((s3url: string, flags: CommonFlags) =>
+      run(flags, async (client) => {
+        const query = new URLSearchParams({ ...parseS3Url(s3url) });
+        print(JSON.stringify(await client.send('GET', `/locate?${query}`), null, flags.json ? 0 : 2));
+      }),
+    );
+}
+
+function registerStatus(program: Command): void {
+  common(program.command('status'))
+    .description('centers, members and pairs; exit code 1 while any redundancy is lost')
+    .action((flags: CommonFlags) =>
+      run(flags, async (client) => {
+        const status = await client.send<StatusReport>('GET', '/status');
+        print(flags.json ? JSON.stringify(status) : statusText(status));
+        if (!status.redundant) process.exitCode = 1;
+      }),
+    );
+}
+
+function registerUsers(user: Command): void {
+  common(user.command('create [id]'))
+    .description('create an account, and with --access-key its first access key')
+    .option('--id <id>', 'the id, where it does not stand as an argument')
+    .option('--display-name <name>', 'shown as owner in listings (default: the id)')
+    .option('--email <address>')
+    .option('--tenant <name>')
+    .option('--access-key <id>', 'with --secret-key: also create this access key')
+    .option('--secret-key <secret>')
+    .action((argument: string | undefined, flags: UserFlags) =>
+      run(flags, (client) => createUser(client, argument, flags)),
+    );
+  common(user.command('list'))
+    .description('list accounts')
+    .action((flags: CommonFlags) =>
+      run(flags, async (client) => {
+        const { users } = await client.send<{ users: UserReport[] }>('GET', '/users');
+        const rows = users.map((u) => [u.id, u.displayName, u.email, u.tenant, u.isRoot ? 'root' : '']);
+        show(flags, users, table(['ID', 'NAME', 'EMAIL', 'TENANT', ''], rows));
+      }),
+    );
+  common(user.command('delete <id>'))
+    .description('delete an account that has no access keys and no buckets')
+    .action((id: string, flags: CommonFlags) =>
+      run(flags, async (client) => {
+        await client.send('DELETE', `/users/${encodeURIComponent(id)}`);
+        show(flags, { deleted: id }, `deleted user ${id}`);
+      }),
+    );
+}
+
+async function createUser(
+  client: AdminClient,
+  argument: string | undefined,
+  flags: UserFlags,
+): Promise<void> {
+  const id = flags.id ?? argument;
+  if (id === undefined) throw new CommandError('give the id: antipode user create ID', 2);
+  if (argument !== undefined && flags.id !== undefined && argument !== flags.id) {
+    throw new CommandError('the id stands twice, and differently', 2);
+  }
+  if ((flags.accessKey === undefined) !== (flags.secretKey === undefined)) {
+    throw new CommandError('--access-key and --secret-key belong together: give both or none', 2);
+  }
+  const { displayName, email, tenant } = flags;
+  const user = await client.send<UserReport>('POST', '/users', { id, displayName, email, tenant });
+  if (flags.accessKey === undefined) return show(flags, user, `created user ${user.id}`);
+  const key = await client.send<NewKeyReport>('POST', '/keys', {
+    user: id,
+    accessKeyId: flags.accessKey,
+    secretAccessKey: flags.secretKey,
+  });
+  show(flags, { ...user, key }, `created user ${user.id} with access key ${key.accessKeyId}`);
+}
+
+function registerKeys(key: Command): void {
+  common(key.command('create'))
+    .description('create an access key; its secret is shown this once')
+    .requiredOption('--user <id>', 'whose key it is')
+    .option('--access-key <id>', 'a given access key (with --secret-key); generated otherwise')
+    .option('--secret-key <secret>')
+    .action((flags: KeyFlags) =>
+      run(flags, async (client) => {
+        const { user, accessKey: accessKeyId, secretKey: secretAccessKey } = flags;
+        const made = await client.send<NewKeyReport>('POST', '/keys', { user, accessKeyId, secretAccessKey });
+        show(flags, made, `access key ${made.accessKeyId}\nsecret key ${made.secretAccessKey}`);
+      }),
+    );
+  common(key.command('list'))
+    .description('list access keys (never their secrets)')
+    .option('--user <id>', 'only this account')
+    .action((flags: KeyFlags) =>
+      run(flags, async (client) => {
+        const query = flags.user === undefined ? '' : `?${new URLSearchParams({ user: flags.user })}`;
+        const { keys } = await client.send<{ keys: KeyReport[] }>('GET', `/keys${query}`);
+        const rows = keys.map((k) => [k.accessKeyId, k.user, k.status, k.createdAt]);
+        show(flags, keys, table(['ACCESS KEY', 'USER', 'STATUS', 'CREATED'], rows));
+      }),
+    );
+  for (const [name, status, done] of [
+    ['enable', 'active', 'enabled'],
+    ['disable', 'inactive', 'disabled'],
+  ] as const) {
+    common(key.command(`${name} <accessKey>`))
+      .description(`${name} an access key`)
+      .action((accessKey: string, flags: CommonFlags) =>
+        run(flags, async (client) => {
+          const path = `/keys/${encodeURIComponent(accessKey)}`;
+          show(flags, await client.send('PATCH', path, { status }), `${done} ${accessKey}`);
+        }),
+      );
+  }
+  common(key.command('delete <accessKey>'))
+    .description('delete an access key')
+    .action((accessKey: string, flags: CommonFlags) =>
+      run(flags, async (client) => {
+        await client.send('DELETE', `/keys/${encodeURIComponent(accessKey)}`);
+        show(flags, { deleted: accessKey }, `deleted access key ${accessKey}`);
+      }),
+    );
+}
+
+function registerBuckets(bucket: Command): void {
+  common(bucket.command('list'))
+    .description('list buckets')
+    .option('--owner <id>', 'only those of this account')
+    .option('--prefix <text>', 'only those whose names start so')
+    .action((flags: CommonFlags & { owner?: string; prefix?: string }) =>
+      run(flags, async (client) => {
+        const buckets = await listBuckets(client, flags);
+        const rows = buckets.map((b) => [b.name, b.owner, b.versioning, b.directory, b.createdAt]);
+        show(flags, buckets, table(['BUCKET', 'OWNER', 'VERSIONING', 'DIRECTORY', 'CREATED'], rows));
+      }),
+    );
+}
+
+async function listBuckets(
+  client: AdminClient,
+  flags: { owner?: string; prefix?: string },
+): Promise<BucketReport[]> {
+  const buckets: BucketReport[] = [];
+  for (;;) {
+    const query = new URLSearchParams({ prefix: flags.prefix ?? '', after: buckets.at(-1)?.name ?? '' });
+    if (flags.owner !== undefined) query.set('owner', flags.owner);
+    const page = await client.send<{ buckets: BucketReport[]; truncated: boolean }>(
+      'GET',
+      `/buckets?${query}`,
+    );
+    buckets.push(...page.buckets);
+    if (!page.truncated || page.buckets.length === 0) return buckets;
+  }
+}
+
+/** The options that every one of these commands has. */
+function common(command: Command): Command {
+  return command
+    .option('--admin <address>', 'the admin address, HOST:PORT or URL (default: 127.0.0.1:9001)')
+    .option('--data <dir>', 'the data folder, for the root credentials (default: ./data)')
+    .option('--json', 'print JSON');
+}
+
+/** Runs one command; prints one line and sets the exit code when it fails. */
+async function run(flags: AdminFlags, action: (client: AdminClient) => Promise<void>): Promise<void> {
+  try {
+    await action(createAdminClient(flags));
+  } catch (error) {
+    if (!(error instanceof CommandError) && !(error instanceof ConfigError)) throw error;
+    process.stderr.write(`antipode: ${error.message}\n`);
+    process.exitCode = error instanceof CommandError ? error.exitCode : 2;
+  }
+}
+
+function show(flags: CommonFlags, document: unknown, text: string): void {
+  print(flags.json ? JSON.stringify(document) : text);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
