@@ -3,6 +3,8 @@
  * waits for another's. Exit codes: 0 done, 1 failed (or redundancy lost), 2 wrong use or configuration, 3 a member did not answer.
  */
 import { Command, CommanderError } from 'commander';
+import { registerAdminCommands } from './cli/admin-commands.ts';
+import type { CommandError } from './cli/command-error.ts';
 import type { StartFlags } from './config.ts';
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
@@ -14,6 +16,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .configureOutput({ outputError: (text, write) => write(`antipode: ${text.replace(/^error: /, '')}`) });
   addStart(program);
   addMembers(program);
+  registerAdminCommands(program);
   try {
     await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
@@ -81,7 +84,7 @@ function fail(error: unknown): never {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
   const { name, message } = error as Error;
   process.stderr.write(`antipode: ${message}\n`);
-  process.exit(name === 'ConfigError' ? 2 : 1);
+  process.exit(name === 'ConfigError' || (error as Partial<CommandError>).exitCode === 2 ? 2 : 1);
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

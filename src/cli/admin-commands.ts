@@ -4,8 +4,7 @@
  */
 import type { Command } from 'commander';
 import type { BucketReport, KeyReport, NewKeyReport, StatusReport, UserReport } from '../admin/api.ts';
-import { ConfigError } from '../config.ts';
-import { type AdminClient, type AdminFlags, createAdminClient } from './admin-client.ts';
+import type { AdminClient, AdminFlags } from './admin-client.ts';
 import { CommandError } from './command-error.ts';
 import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
@@ -198,15 +197,10 @@ function common(command: Command): Command {
     .option('--json', 'print JSON');
 }
 
-/** Runs one command; prints one line and sets the exit code when it fails. */
+/** Runs one command; what goes wrong with it is thrown to main, which prints one line. */
 async function run(flags: AdminFlags, action: (client: AdminClient) => Promise<void>): Promise<void> {
-  try {
-    await action(createAdminClient(flags));
-  } catch (error) {
-    if (!(error instanceof CommandError) && !(error instanceof ConfigError)) throw error;
-    process.stderr.write(`antipode: ${error.message}\n`);
-    process.exitCode = error instanceof CommandError ? error.exitCode : 2;
-  }
+  const { createAdminClient } = await import('./admin-client.ts');
+  await action(createAdminClient(flags));
 }
 
 function show(flags: CommonFlags, document: unknown, text: string): void {

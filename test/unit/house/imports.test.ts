@@ -22,7 +22,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   s3api: { values: ['base', 'identity', 'dosm', ...CATALOG_INTERFACE] },
   jobs: { values: ['base', 'dosm', ...CATALOG_INTERFACE], types: ['twin', 'nodes'] },
   admin: { values: ['base', 'ddm', 'dosm', 'twin', 'identity'], types: ['nodes'] },
-  cli: { values: ['base', 'identity', 'config.ts'], types: ['admin', 'twin', 'ddm'] },
+  cli: { values: ['base', 'identity', 'config.ts', 'admin/api.ts'], types: ['admin', 'twin', 'ddm'] },
   'config.ts': { values: ['base', 'twin'] },
 };
 /** The rooms that wire the others together. */
