@@ -108,3 +108,20 @@ BEGIN
   FROM root.bucket_name b WHERE b.name = p_name;
 END
 $$;
+
+-- 'done', 'no-such-account', 'root', 'has-keys' or 'has-buckets'.
+CREATE FUNCTION root.delete_account(p_id text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_root boolean;
+BEGIN
+  PERFORM pg_advisory_xact_lock(3, hashtext(p_id));
+  SELECT a.is_root INTO v_root FROM root.account a WHERE a.id = p_id FOR UPDATE;
+  IF v_root IS NULL THEN RETURN 'no-such-account'; END IF;
+  IF v_root THEN RETURN 'root'; END IF;
+  IF EXISTS (SELECT FROM root.access_key k WHERE k.account_id = p_id) THEN RETURN 'has-keys'; END IF;
+  IF EXISTS (SELECT FROM root.bucket_name b WHERE b.owner = p_id) THEN RETURN 'has-buckets'; END IF;
+  DELETE FROM root.account a WHERE a.id = p_id;
+  RETURN 'done';
+END
+$$;

@@ -63,8 +63,8 @@ LANGUAGE sql STABLE AS $$
     WHEN cond IS NULL THEN NULL
     WHEN op = 'put' AND (subject.seq IS NULL OR subject.is_delete_marker)
       THEN CASE WHEN cond ? 'ifMatch' THEN 'no-such-key' END
-    WHEN subject.seq IS NULL
-      THEN CASE WHEN cond ?| ARRAY['ifMatch', 'ifMatchLastModified', 'ifMatchSize'] THEN 'no-such-key' END
+    -- DELETE: a condition on what is not there holds (and nothing is done, see decide).
+    WHEN subject.seq IS NULL THEN NULL
     WHEN cond->>'ifNoneMatch' IN ('*', subject.etag)
       OR cond->>'ifMatch' NOT IN ('*', subject.etag)
       OR (cond->>'ifMatchSize')::bigint <> subject.size
@@ -117,6 +117,7 @@ BEGIN
         WHEN f.op = 'tags' THEN 'tags'
         WHEN f.op = 'delete' AND (f.wanted IS NOT NULL OR f.versioning = 'unversioned')
           THEN CASE WHEN (f.subject).seq IS NULL THEN 'none' ELSE 'remove' END
+        WHEN f.op = 'delete' AND f.doc ? 'condition' AND (f.subject).seq IS NULL THEN 'none'
         WHEN f.versioning <> 'enabled' AND (f.latest).version_id = 'null' THEN 'replace'
         ELSE 'insert'
       END AS action

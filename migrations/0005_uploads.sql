@@ -49,6 +49,9 @@ BEGIN
   PERFORM antipode.lock_bucket_shared((p->>'bucket')::bigint);
   PERFORM pg_advisory_xact_lock_shared(2, hashtext(v_upload));
   PERFORM pg_advisory_xact_lock(hashtextextended(v_upload, v_number));
+  IF NOT EXISTS (SELECT FROM antipode.bucket b WHERE b.id = (p->>'bucket')::bigint) THEN
+    RETURN jsonb_build_object('reason', 'bucket-gone');
+  END IF;
   IF NOT EXISTS (SELECT FROM antipode.upload u WHERE u.upload_id = v_upload AND u.bucket_id = (p->>'bucket')::bigint
                  AND u.state = 'open') THEN
     RETURN jsonb_build_object('reason', 'no-such-upload');
@@ -144,6 +147,9 @@ DECLARE
 BEGIN
   PERFORM antipode.lock_bucket_shared((c->>'bucket')::bigint);
   PERFORM antipode.lock_upload(c->>'uploadId');
+  IF NOT EXISTS (SELECT FROM antipode.bucket b WHERE b.id = (c->>'bucket')::bigint) THEN
+    RETURN jsonb_build_object('reason', 'bucket-gone');
+  END IF;
   SELECT * INTO v_upload FROM antipode.upload u
   WHERE u.upload_id = c->>'uploadId' AND u.bucket_id = (c->>'bucket')::bigint AND u.key = c->>'key';
   IF NOT FOUND THEN RETURN jsonb_build_object('reason', 'no-such-upload'); END IF;

@@ -43,9 +43,11 @@ async function linkLibraries(): Promise<void> {
   };
   for (const { source, target } of links) {
     const link = join(native, '..', target);
-    await symlink(basename(source), join(dirname(link), basename(target))).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
+    await symlink(basename(source), join(dirname(link), basename(target))).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      },
+    );
   }
 }
 
@@ -159,7 +161,11 @@ async function sharedServer(): Promise<TestServer> {
 }
 
 /** A fresh migrated database. `app` is the gateway's role, `owner` the migrations'. */
-export async function testDatabase(): Promise<{ app: PostgresConnection; owner: PostgresConnection; server: TestServer }> {
+export async function testDatabase(): Promise<{
+  app: PostgresConnection;
+  owner: PostgresConnection;
+  server: TestServer;
+}> {
   const server = await sharedServer();
   const name = `test_${++databases}`;
   await server.admin(`CREATE DATABASE ${name} TEMPLATE template_antipode`);

@@ -1,0 +1,121 @@
+/** Accounts and access keys, on the root pair. Keys are cached for at most settingsAgeMs; absence never is. */
+import { LRUCache } from 'lru-cache';
+import type { AccountId } from '../base/ids.ts';
+import type { AccessKey, Account, Catalog, Outcome } from './catalog.ts';
+import type { Directories } from './directories.ts';
+import { accessKeyOf, accountOf, isStorable } from './mapping.ts';
+import type { CatalogOptions } from './options.ts';
+import { statement } from './statements.ts';
+
+const FIND_ACCESS_KEY = statement('find-access-key');
+const LIST_ACCESS_KEYS = statement('list-access-keys');
+const CREATE_ACCESS_KEY = statement('create-access-key');
+const SET_ACCESS_KEY_STATUS = statement('set-access-key-status');
+const DELETE_ACCESS_KEY = statement('delete-access-key');
+const FIND_ACCOUNT = statement('find-account');
+const LIST_ACCOUNTS = statement('list-accounts');
+const CREATE_ACCOUNT = statement('create-account');
+const DELETE_ACCOUNT = statement('delete-account');
+
+const KEYS_MAX = 10_000;
+
+export const done = <T>(value: T) => ({ outcome: 'done', value }) as const;
+export const refused = <R extends string>(reason: R) => ({ outcome: 'refused', reason }) as const;
+export const UNKNOWN = { outcome: 'unknown' } as const;
+
+export type Accounts = Pick<
+  Catalog,
+  | 'findAccessKey'
+  | 'findAccount'
+  | 'listAccounts'
+  | 'createAccount'
+  | 'deleteAccount'
+  | 'listAccessKeys'
+  | 'createAccessKey'
+  | 'setAccessKeyStatus'
+  | 'deleteAccessKey'
+>;
+
+export function openAccounts(directories: Directories, o: CatalogOptions): Accounts {
+  const keys = new LRUCache<string, AccessKey>({
+    max: KEYS_MAX,
+    ttl: o.settingsAgeMs,
+    ttlResolution: 0,
+    perf: { now: () => o.clock.monotonic() },
+  });
+  /** Raised by every local change: what was read before it is not put into the cache after it. */
+  let generation = 0;
+  const forget = (accessKeyId: string) => {
+    generation++;
+    keys.delete(accessKeyId);
+  };
+
+  /** A change of one key: done when a row was there. */
+  const changeKey = async (
+    s: ReturnType<typeof statement>,
+    values: readonly [string, ...unknown[]],
+  ): Promise<Outcome<null, 'no-such-key'>> => {
+    try {
+      const answer = await directories.root.write(s, values);
+      if (answer === 'unknown') return UNKNOWN;
+      return answer.rowCount > 0 ? done(null) : refused('no-such-key');
+    } finally {
+      forget(values[0]);
+    }
+  };
+
+  return {
+    async findAccessKey(accessKeyId) {
+      const cached = keys.get(accessKeyId);
+      if (cached) return cached;
+      if (!isStorable(accessKeyId)) return null;
+      const readAt = generation;
+      const [row] = await directories.root.read(FIND_ACCESS_KEY, [accessKeyId]);
+      if (!row) return null;
+      const key = accessKeyOf(row);
+      if (generation === readAt) keys.set(accessKeyId, key);
+      return key;
+    },
+
+    async findAccount(id) {
+      const [row] = await directories.root.read(FIND_ACCOUNT, [id]);
+      return row ? accountOf(row) : null;
+    },
+
+    async listAccounts() {
+      return (await directories.root.read(LIST_ACCOUNTS, [])).map(accountOf);
+    },
+
+    async createAccount(account: Account) {
+      const { id, displayName, email, tenant, isRoot } = account;
+      const values = [id, displayName, email ?? null, tenant ?? null, isRoot];
+      const answer = await directories.root.write(CREATE_ACCOUNT, values);
+      if (answer === 'unknown') return UNKNOWN;
+      return answer.rowCount > 0 ? done(account) : refused('exists');
+    },
+
+    async deleteAccount(id) {
+      const answer = await directories.root.write(DELETE_ACCOUNT, [id]);
+      if (answer === 'unknown') return UNKNOWN;
+      const said = answer.rows[0]?.answer as 'done' | 'no-such-account' | 'has-keys' | 'has-buckets' | 'root';
+      return said === 'done' ? done(null) : refused(said);
+    },
+
+    async listAccessKeys(account: AccountId) {
+      return (await directories.root.read(LIST_ACCESS_KEYS, [account])).map(accessKeyOf);
+    },
+
+    async createAccessKey({ accessKeyId, account, sealedSecret }) {
+      const { root } = directories;
+      if ((await root.read(FIND_ACCOUNT, [account])).length === 0) return refused('no-such-account');
+      const answer = await root.write(CREATE_ACCESS_KEY, [accessKeyId, account, sealedSecret]);
+      forget(accessKeyId);
+      if (answer === 'unknown') return UNKNOWN;
+      const [row] = answer.rows;
+      return row ? done(accessKeyOf(row)) : refused('exists');
+    },
+
+    setAccessKeyStatus: (accessKeyId, status) => changeKey(SET_ACCESS_KEY_STATUS, [accessKeyId, status]),
+    deleteAccessKey: (accessKeyId) => changeKey(DELETE_ACCESS_KEY, [accessKeyId]),
+  };
+}

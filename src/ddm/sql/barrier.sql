@@ -1,0 +1,1 @@
+UPDATE antipode.barrier SET at = clock_timestamp()

@@ -1,0 +1,1 @@
+SELECT antipode.commit_batch($1, $2) AS answer

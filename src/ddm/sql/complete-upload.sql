@@ -1,0 +1,1 @@
+SELECT antipode.complete_upload($1, $2) AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.create_upload($1) AS answer

@@ -1,0 +1,1 @@
+SELECT root.delete_account($1) AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.delete_bucket($1) AS answer

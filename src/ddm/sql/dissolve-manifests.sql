@@ -1,0 +1,1 @@
+SELECT antipode.dissolve_manifests($1) AS answer

@@ -1,0 +1,1 @@
+DELETE FROM root.bucket_name WHERE bucket_id = $1

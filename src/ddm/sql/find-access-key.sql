@@ -1,0 +1,3 @@
+SELECT k.access_key_id, k.status, k.sealed_secret, k.created_at, a.id, a.display_name, a.email, a.tenant, a.is_root
+FROM root.access_key k JOIN root.account a ON a.id = k.account_id
+WHERE k.access_key_id = $1

@@ -1,0 +1,1 @@
+SELECT directory FROM root.bucket_name WHERE bucket_id = $1

@@ -1,0 +1,1 @@
+SELECT antipode.forget_blobs($1)

@@ -1,0 +1,1 @@
+SELECT id FROM antipode.blob WHERE id = ANY ($1::uuid[])

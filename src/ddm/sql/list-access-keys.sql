@@ -1,0 +1,4 @@
+SELECT k.access_key_id, k.status, k.sealed_secret, k.created_at, a.id, a.display_name, a.email, a.tenant, a.is_root
+FROM root.access_key k JOIN root.account a ON a.id = k.account_id
+WHERE k.account_id = $1
+ORDER BY k.created_at, k.access_key_id

@@ -1,0 +1,12 @@
+SELECT p.part_number, p.size, p.etag, p.checksum, p.last_modified, p.blob_id,
+       b.pair AS blob_pair, b.size AS blob_size, b.root AS blob_root, b.off_map AS blob_off_map
+FROM antipode.upload_part p
+JOIN antipode.upload u ON u.upload_id = p.upload_id AND u.bucket_id = $2
+LEFT JOIN LATERAL (
+  SELECT s.pair, s.size, s.root,
+         ARRAY(SELECT r.member FROM antipode.off_map_replica r WHERE r.blob_id = s.id ORDER BY r.member) AS off_map
+  FROM antipode.blob s WHERE s.id = p.blob_id OFFSET 0
+) b ON true
+WHERE p.upload_id = $1 AND p.part_number > $3
+ORDER BY p.part_number
+LIMIT $4

@@ -1,0 +1,1 @@
+SELECT antipode.put_part($1, $2) AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.set_versioning($1, $2) AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.tidy($1)
