@@ -28,6 +28,8 @@ export interface OperationRow {
   /** The permission that is evaluated, e.g. `s3:PutObject`. */
   readonly permission: string;
   readonly body: BodyKind;
+  /** For `xml` bodies: Content-MD5 or an x-amz-checksum-* header must be there (DeleteObjects). */
+  readonly checksumRequired?: boolean;
   /** `unsupported` rows answer 501 NotImplemented and have no `run`. `not-set` rows are reads that give AWS's "not set" answer. */
   readonly status: 'supported' | 'not-set' | 'unsupported';
   readonly run?: (ctx: OperationContext) => Promise<OperationResult>;

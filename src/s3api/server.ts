@@ -12,10 +12,11 @@ import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { LIMITS } from '../base/limits.ts';
 import { S3Error } from './errors.ts';
-import type { Services } from './operation.ts';
-import { createPipeline, type FinishedRequest, type RequestReaders } from './pipeline.ts';
+import type { OperationRow, Services } from './operation.ts';
+import { createPipeline, type FinishedRequest } from './pipeline.ts';
 import { connectionErrorResponse } from './respond.ts';
 import { createRouter } from './router.ts';
+import type { RequestReaders } from './run-request.ts';
 import { OPERATIONS } from './table.ts';
 import { bucketOfHost } from './target.ts';
 
@@ -46,7 +47,12 @@ export interface S3ServerOptions {
   readonly domains?: readonly string[];
   readonly limits?: ServerLimits;
   readonly log: Logger;
+  /** Another table than the store's own, for tests. */
+  readonly operations?: readonly OperationRow[];
   readonly slowBodyMs?: number;
+  /** How much of a body that nobody reads is dropped, and for how long nothing may come, before the connection ends. */
+  readonly drainBytesMax?: number;
+  readonly drainIdleMs?: number;
   /** Whether this gateway can serve; asked by `/-/ready`. */
   readonly ready?: () => Promise<boolean>;
   readonly onFinished?: (finished: FinishedRequest) => void;
@@ -115,7 +121,7 @@ function createApp(
   domains: readonly string[],
   state: { underWay: number; closing: boolean },
 ): express.Express {
-  const pipeline = createPipeline({ ...o, router: createRouter(OPERATIONS), domains });
+  const pipeline = createPipeline({ ...o, router: createRouter(o.operations ?? OPERATIONS), domains });
   const rate =
     limits.requestsPerSecondMax > 0
       ? new RateLimiterMemory({ points: limits.requestsPerSecondMax, duration: 1 })

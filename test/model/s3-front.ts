@@ -10,7 +10,7 @@ import type { AccountId } from '../../src/base/ids.ts';
 import type { Account } from '../../src/ddm/catalog.ts';
 import type { Authenticated } from '../../src/identity/types.ts';
 import type { RequestBody } from '../../src/s3api/operation.ts';
-import type { RequestReaders } from '../../src/s3api/pipeline.ts';
+import type { RequestReaders } from '../../src/s3api/run-request.ts';
 import { createS3Server, type S3ServerOptions } from '../../src/s3api/server.ts';
 import { ModelCatalog } from './model-catalog.ts';
 import { ModelDosm } from './model-dosm.ts';
@@ -97,13 +97,17 @@ export function headerReaders(): RequestReaders {
         presigned: false,
       };
     },
-    openBody: (req): RequestBody => ({
+    openBody: (req, _headers, _authenticated, reading): RequestBody => ({
       length: Number(req.headers['content-length'] ?? 0),
       declaredChecksum: null,
-      stream: () => bytesOf(req),
+      stream: () => {
+        reading.onFirstRead();
+        return bytesOf(req);
+      },
       result: () => ({ md5: '', checksums: {} }),
     }),
-    readBody: async (req) => {
+    readBody: async (req, _headers, _authenticated, reading) => {
+      reading.onFirstRead();
       const chunks: Buffer[] = [];
       for await (const chunk of bytesOf(req)) chunks.push(chunk);
       return Buffer.concat(chunks);
