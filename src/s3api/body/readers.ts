@@ -1,29 +1,21 @@
 /**
  * The pipeline's readers, made of identity's authenticate and of this folder: the one place where the two meet.
  */
-import type { IncomingMessage } from 'node:http';
 import { type AuthenticateDeps, authenticate } from '../../identity/authenticate.ts';
-import type { RequestReaders } from '../pipeline.ts';
-import type { Headers } from './declared.ts';
-import { type BodyOptions, openRequestBody } from './request-body.ts';
+import type { BodyReading, RequestReaders } from '../run-request.ts';
+import { openRequestBody } from './request-body.ts';
 import { readWholeBody } from './whole-body.ts';
 
 export function createRequestReaders(
   deps: AuthenticateDeps,
   o: { readonly stallMs?: number } = {},
 ): RequestReaders {
-  const optionsFor = (signal: AbortSignal): BodyOptions => ({ ...o, clock: deps.clock, signal });
+  const optionsFor = (reading: BodyReading) => ({ ...o, ...reading, clock: deps.clock });
   return {
     authenticate: (request) => authenticate(request, deps),
-    openBody: (req, authenticated, signal) =>
-      openRequestBody(req, headersOf(req), authenticated, optionsFor(signal)),
-    readBody: (req, authenticated, signal) =>
-      readWholeBody(req, headersOf(req), authenticated, optionsFor(signal)),
+    openBody: (req, headers, authenticated, reading) =>
+      openRequestBody(req, headers, authenticated, optionsFor(reading)),
+    readBody: (req, headers, authenticated, reading) =>
+      readWholeBody(req, headers, authenticated, optionsFor(reading)),
   };
-}
-
-function headersOf(req: IncomingMessage): Headers {
-  const headers: Record<string, string | undefined> = {};
-  for (const [name, values] of Object.entries(req.headersDistinct)) headers[name] = values?.join(',');
-  return headers;
 }
