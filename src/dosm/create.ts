@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../base/clock.ts';
-import type { MemberId } from '../base/ids.ts';
+import { type BlobId, type MemberId, newBlobId } from '../base/ids.ts';
 import type { BlobRef } from '../ddm/catalog.ts';
 import { type NodeClient, NodeError } from '../nodes/protocol.ts';
 import { startProbes } from '../twin/probe.ts';
@@ -26,6 +26,8 @@ export interface DosmOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly tuning?: Partial<DosmTuning>;
+  /** Only for simulated worlds, which must replay. */
+  readonly newBlobId?: () => BlobId;
 }
 /** What a gateway tells about its DOSM besides the bytes. */
 export interface GatewayDosm extends Dosm {
@@ -57,14 +59,18 @@ export function createDosm(options: DosmOptions): GatewayDosm {
     onCleared: (member) => log.info({ member }, 'node answers again'),
   });
   const shared = { pairs, members, clients, center, health, clock, tuning };
+  const writeDeps = {
+    ...shared,
+    newBlobId: options.newBlobId ?? newBlobId,
+    discard: (id: BlobId, onMembers: readonly MemberId[]) => notices.discard(id, onMembers),
+  };
   const holders = (blob: BlobRef): readonly MemberId[] => [
     ...(pairs.get(blob.pair)?.members ?? []),
     ...(blob.offMap ?? []),
   ];
 
   return {
-    write: (request) =>
-      writeBlob({ ...shared, discard: (id, onMembers) => notices.discard(id, onMembers) }, request),
+    write: (request) => writeBlob(writeDeps, request),
     read: (request) => openRead(shared, request),
     confirm: (blobs) => {
       for (const blob of blobs) notices.confirm(blob.id, holders(blob));

@@ -7,7 +7,7 @@
  * blob id of its own, so that the leavings of one can never be taken for the other.
  */
 import type { Clock } from '../base/clock.ts';
-import { type BlobId, type MemberId, newBlobId, type PairId } from '../base/ids.ts';
+import type { BlobId, MemberId, PairId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import { DigestTreeBuilder } from '../nodes/digest-tree.ts';
 import { type BlobWriter, type NodeClient, NodeError, type WriteIntent } from '../nodes/protocol.ts';
@@ -25,6 +25,7 @@ export interface WriteDeps {
   readonly health: NodeHealth;
   readonly clock: Clock;
   readonly tuning: DosmTuning;
+  readonly newBlobId: () => BlobId;
   /** An attempt ended when the nodes may have had everything: its leavings can go before the reaper comes. */
   readonly discard: (id: BlobId, members: readonly MemberId[]) => void;
 }
@@ -134,7 +135,7 @@ class Write {
 
 /** Both writers of one pair as one: a call resolves when both did, and rejects with the first failure. */
 class Attempt {
-  readonly id = newBlobId();
+  readonly id: BlobId;
   readonly #deps: WriteDeps;
   readonly #guard: Guard;
   readonly #members: readonly MemberId[];
@@ -142,6 +143,7 @@ class Attempt {
   #isFinishing = false;
 
   constructor(deps: WriteDeps, guard: Guard, pair: Pair) {
+    this.id = deps.newBlobId();
     this.#deps = deps;
     this.#guard = guard;
     this.#members = pair.members;

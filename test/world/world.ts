@@ -1,7 +1,7 @@
 /** A DOSM over fake nodes on a virtual clock, everything drawn from one seed. */
 import pino from 'pino';
 import type { Random } from '../../src/base/clock.ts';
-import type { MemberId, PairId, WriteId } from '../../src/base/ids.ts';
+import type { BlobId, MemberId, PairId, WriteId } from '../../src/base/ids.ts';
 import type { BlobRef } from '../../src/ddm/catalog.ts';
 import { createDosm, type GatewayDosm } from '../../src/dosm/create.ts';
 import type { WriteRequest } from '../../src/dosm/dosm.ts';
@@ -9,7 +9,7 @@ import type { DosmTuning } from '../../src/dosm/tuning.ts';
 import { buildTopology } from '../../src/twin/load.ts';
 import type { Topology } from '../../src/twin/topology.ts';
 import { FakeNode } from './fake-node.ts';
-import { seededRandom } from './seeded-random.ts';
+import { seededRandom, whole } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface World {
@@ -47,6 +47,10 @@ export function makeWorld(
     random,
     log: pino({ level: 'silent' }),
     tuning: options.tuning ?? {},
+    newBlobId: () =>
+      Array.from({ length: 4 }, () => whole(random, 0, 0xffff_ffff).toString(16).padStart(8, '0')).join(
+        '',
+      ) as BlobId,
   });
   const holders = (blob: { pair: PairId }): readonly [FakeNode, FakeNode] => {
     const [first, second] = topology.pairs.get(blob.pair)!.members;
