@@ -6,6 +6,7 @@
  */
 import { LIMITS } from '../../base/limits.ts';
 import type { ObjectAttributes, SystemMetadata } from '../../ddm/catalog.ts';
+import { storedContentEncoding } from '../body/request-body.ts';
 import { S3Error } from '../errors.ts';
 import { validTags } from '../tags.ts';
 
@@ -42,14 +43,6 @@ export function systemMetadata(headers: Headers): SystemMetadata {
     websiteRedirectLocation: redirect,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-}
-
-/** `aws-chunked` says how the request travelled and is no property of the object. */
-function storedContentEncoding(header: string | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  const kept = header.split(',').filter((item) => item.trim().toLowerCase() !== 'aws-chunked');
-  const text = kept.join(',').trim();
-  return text === '' ? undefined : text;
 }
 
 export function userMetadata(headers: Headers): Readonly<Record<string, string>> {

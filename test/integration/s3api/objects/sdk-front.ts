@@ -1,0 +1,96 @@
+/**
+ * The S3 front with real signatures and verified bodies over the model catalog and the model DOSM, and an
+ * @aws-sdk/client-s3 with its default settings that talks to it over HTTP.
+ */
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { pino } from 'pino';
+import { systemClock } from '../../../../src/base/clock.ts';
+import type { AccountId } from '../../../../src/base/ids.ts';
+import type { AccessKey } from '../../../../src/ddm/catalog.ts';
+import { authenticate } from '../../../../src/identity/authenticate.ts';
+import { openRequestBody } from '../../../../src/s3api/body/request-body.ts';
+import { readWholeBody } from '../../../../src/s3api/body/whole-body.ts';
+import type { RequestReaders } from '../../../../src/s3api/pipeline.ts';
+import { createS3Server } from '../../../../src/s3api/server.ts';
+import { ModelCatalog } from '../../../model/model-catalog.ts';
+import { ModelDosm } from '../../../model/model-dosm.ts';
+
+const REGION = 'us-east-1';
+const ACCESS_KEY = 'AKIDOBJECTS';
+const SECRET_KEY = 'a secret of the tests';
+
+export interface SdkFront {
+  readonly url: string;
+  readonly catalog: ModelCatalog;
+  readonly dosm: ModelDosm;
+  readonly s3: S3Client;
+  client(config: S3ClientConfig): S3Client;
+  close(): Promise<void>;
+}
+
+export async function startSdkFront(): Promise<SdkFront> {
+  const catalog = new ModelCatalog();
+  const dosm = new ModelDosm();
+  const account = { id: 'owner' as AccountId, displayName: 'Owner', isRoot: false };
+  await catalog.createAccount(account);
+  await catalog.createAccessKey({
+    accessKeyId: ACCESS_KEY,
+    account: account.id,
+    sealedSecret: Buffer.from(SECRET_KEY),
+  });
+  const server = await createS3Server({
+    services: { catalog, dosm, clock: systemClock, region: REGION },
+    readers: signedReaders(catalog),
+    listen: { host: '127.0.0.1', port: 0 },
+    log: pino({ level: 'silent' }),
+  });
+  const url = `http://127.0.0.1:${server.port}`;
+  const clients: S3Client[] = [];
+  const client = (config: S3ClientConfig) => {
+    const made = new S3Client({
+      endpoint: url,
+      region: REGION,
+      forcePathStyle: true,
+      credentials: { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY },
+      maxAttempts: 1,
+      ...config,
+    });
+    clients.push(made);
+    return made;
+  };
+  return {
+    url,
+    catalog,
+    dosm,
+    s3: client({}),
+    client,
+    close: async () => {
+      for (const made of clients) made.destroy();
+      await server.close();
+    },
+  };
+}
+
+function signedReaders(catalog: ModelCatalog): RequestReaders {
+  const deps = {
+    findAccessKey: (id: string) => catalog.findAccessKey(id),
+    openSecret: (key: AccessKey) => key.sealedSecret.toString(),
+    clock: systemClock,
+    region: REGION,
+    service: 's3' as const,
+  };
+  const joined = (req: { headers: NodeJS.Dict<string | string[]> }) =>
+    Object.fromEntries(
+      Object.entries(req.headers).map(([name, value]) => [
+        name,
+        Array.isArray(value) ? value.join(',') : value,
+      ]),
+    );
+  return {
+    authenticate: (request) => authenticate(request, deps),
+    openBody: (req, authenticated, signal) =>
+      openRequestBody(req, joined(req), authenticated, { clock: systemClock, signal }),
+    readBody: (req, authenticated, signal) =>
+      readWholeBody(req, joined(req), authenticated, { clock: systemClock, signal }),
+  };
+}
