@@ -30,6 +30,8 @@ export interface OperationRow {
   readonly body: BodyKind;
   /** For `xml` bodies: Content-MD5 or an x-amz-checksum-* header must be there (DeleteObjects). */
   readonly checksumRequired?: boolean;
+  /** x-amz-checksum-* headers speak of the object and not of the request's body (CompleteMultipartUpload): run checks them. */
+  readonly checksumsOfObject?: boolean;
   /** `unsupported` rows answer 501 NotImplemented and have no `run`. `not-set` rows are reads that give AWS's "not set" answer. */
   readonly status: 'supported' | 'not-set' | 'unsupported';
   readonly run?: (ctx: OperationContext) => Promise<OperationResult>;

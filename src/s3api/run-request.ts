@@ -98,13 +98,22 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
     query: target.query,
     headers,
     text:
-      operation.body === 'xml' ? utf8(await o.readers.readBody(req, headers, authenticated, reading)) : '',
+      operation.body === 'xml'
+        ? utf8(await o.readers.readBody(req, headersOfBody(operation, headers), authenticated, reading))
+        : '',
     body: operation.body === 'stream' ? o.readers.openBody(req, headers, authenticated, reading) : null,
     signal,
     authorize: (permission, bucketName) =>
       admitToSource(o.services, permission, principal, bucketName, headers),
   };
   return operation.run(context);
+}
+
+function headersOfBody(operation: OperationRow, headers: RequestHeaders): RequestHeaders {
+  if (!operation.checksumsOfObject) return headers;
+  const ofObject = (name: string) =>
+    name.startsWith('x-amz-checksum-') || name === 'x-amz-sdk-checksum-algorithm';
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !ofObject(name)));
 }
 
 function authenticateUnlessPreflight(

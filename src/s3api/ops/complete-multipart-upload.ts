@@ -32,6 +32,7 @@ export const completeMultipartUpload: OperationRow = {
   query: { uploadId: true },
   permission: 's3:PutObject',
   body: 'xml',
+  checksumsOfObject: true,
   status: 'supported',
   run,
 };

@@ -4,11 +4,10 @@
  */
 import { newWriteId } from '../../base/ids.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { CHECKSUM_ALGORITHMS, type DeleteDone, type WriteCondition } from '../../ddm/catalog.ts';
+import type { DeleteDone, WriteCondition } from '../../ddm/catalog.ts';
 import { type DeleteEntry, readDelete } from '../documents.ts';
 import { S3Error } from '../errors.ts';
 import { toS3Error } from '../lower-errors.ts';
-import { checksumHeader } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
 import { ownerOf } from '../objects/owner.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
@@ -24,12 +23,12 @@ export const deleteObjects: OperationRow = {
   query: { delete: true },
   permission: 's3:DeleteObject',
   body: 'xml',
+  checksumRequired: true,
   status: 'supported',
   run,
 };
 
 async function run(ctx: OperationContext): Promise<OperationResult> {
-  requireDigest(ctx.headers);
   const { quiet, objects } = readDelete(ctx.text);
   const answers = new Array<string>(objects.length).fill('');
   let next = 0;
@@ -41,15 +40,6 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   };
   await Promise.all(Array.from({ length: Math.min(CONCURRENT, objects.length) }, worker));
   return { status: 200, body: xmlDocument('DeleteResult', answers.join('')) };
-}
-
-/** The body decides what is lost, so S3 wants a digest of it. */
-function requireDigest(headers: OperationContext['headers']): void {
-  const names = ['content-md5', 'x-amz-trailer', ...CHECKSUM_ALGORITHMS.map(checksumHeader)];
-  if (names.every((name) => headers[name] === undefined))
-    throw new S3Error('InvalidRequest', {
-      message: 'Missing required header for this request: Content-MD5 OR x-amz-checksum-*',
-    });
 }
 
 async function deleteOne(ctx: OperationContext, entry: DeleteEntry, quiet: boolean): Promise<string> {

@@ -10,7 +10,7 @@ import type { AccessKey } from '../../../../src/ddm/catalog.ts';
 import { authenticate } from '../../../../src/identity/authenticate.ts';
 import { openRequestBody } from '../../../../src/s3api/body/request-body.ts';
 import { readWholeBody } from '../../../../src/s3api/body/whole-body.ts';
-import type { RequestReaders } from '../../../../src/s3api/pipeline.ts';
+import type { RequestReaders } from '../../../../src/s3api/run-request.ts';
 import { createS3Server } from '../../../../src/s3api/server.ts';
 import { ModelCatalog } from '../../../model/model-catalog.ts';
 import { ModelDosm } from '../../../model/model-dosm.ts';
@@ -79,18 +79,11 @@ function signedReaders(catalog: ModelCatalog): RequestReaders {
     region: REGION,
     service: 's3' as const,
   };
-  const joined = (req: { headers: NodeJS.Dict<string | string[]> }) =>
-    Object.fromEntries(
-      Object.entries(req.headers).map(([name, value]) => [
-        name,
-        Array.isArray(value) ? value.join(',') : value,
-      ]),
-    );
   return {
     authenticate: (request) => authenticate(request, deps),
-    openBody: (req, authenticated, signal) =>
-      openRequestBody(req, joined(req), authenticated, { clock: systemClock, signal }),
-    readBody: (req, authenticated, signal) =>
-      readWholeBody(req, joined(req), authenticated, { clock: systemClock, signal }),
+    openBody: (req, headers, authenticated, reading) =>
+      openRequestBody(req, headers, authenticated, { clock: systemClock, ...reading }),
+    readBody: (req, headers, authenticated, reading) =>
+      readWholeBody(req, headers, authenticated, { clock: systemClock, ...reading }),
   };
 }
