@@ -131,6 +131,7 @@ const DEFAULT_ADMIN = '127.0.0.1:9001';
 const DEFAULT_SUBNETS = '127.1.0.0/24,127.2.0.0/24';
 /** Twins have host parts .11 … ; the directories' start at .5. */
 const NODES_PER_CENTER_MAX = 200;
+const PREFIX_BITS_MAX = 24;
 
 /** @throws {ConfigError} */
 export function readStartConfig(flags: StartFlags): StartConfig {
@@ -214,8 +215,11 @@ function subnetsFlag(text: string): [string, string] {
   const [first, second, ...rest] = text.split(',').map((part) => part.trim());
   if (!first || !second || rest.length > 0)
     throw new ConfigError(`--subnets: "${text}" must be two, e.g. ${DEFAULT_SUBNETS}`);
-  for (const subnet of [first, second])
+  for (const subnet of [first, second]) {
     pattern('--subnets', subnet, /^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, `CIDR texts, e.g. ${DEFAULT_SUBNETS}`);
+    if (Number(subnet.split('/')[1]) > PREFIX_BITS_MAX)
+      throw new ConfigError(`--subnets: ${subnet} is too small; give /${PREFIX_BITS_MAX} or larger`);
+  }
   return [first, second];
 }
 

@@ -1,6 +1,31 @@
-/** The gateway's process. */
+/**
+ * The gateway's process: waits for the catalog, brings its schema up to date, and opens the S3 and the admin port over
+ * catalog, DOSM and node clients. Where the directories are it learns from the supervisor (or, without one, from its file).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createMetrics } from '../../admin/metrics.ts';
+import { createAdminServer } from '../../admin/server.ts';
+import { systemClock } from '../../base/clock.ts';
+import type { MemberId } from '../../base/ids.ts';
 import type { MemberConfig } from '../../config.ts';
-import { memberProcess } from '../member.ts';
+import type { AccessKey } from '../../ddm/catalog.ts';
+import { migrate } from '../../ddm/migrate.ts';
+import { openCatalog } from '../../ddm/postgres-catalog.ts';
+import { createDosm } from '../../dosm/create.ts';
+import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
+import { startJobs } from '../../jobs/start.ts';
+import { createNodeClient } from '../../nodes/client.ts';
+import type { NodeClient } from '../../nodes/protocol.ts';
+import { createRequestReaders } from '../../s3api/body/readers.ts';
+import { createS3Server } from '../../s3api/server.ts';
+import { buildTopology } from '../../twin/load.ts';
+import type { Topology } from '../../twin/topology.ts';
+import { Directories } from '../gateway-directories.ts';
+import { type MemberProcess, memberProcess } from '../member.ts';
+import { ensureRoot } from '../root-account.ts';
+import { readKey, readRootCredentials } from '../secrets.ts';
+
+const RETRY_MS = 250;
 
 export async function runGateway(config: MemberConfig): Promise<void> {
   const proc = memberProcess({
@@ -8,5 +33,102 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     dataDir: config.dataDir,
     logLevel: config.settings.logLevel,
   });
-  proc.send({ type: 'ready', ports: { s3: 1, admin: 2 } });
+  const { log } = proc;
+  const gateway = config.gateway!;
+  const { settings } = config;
+  const clock = systemClock;
+  const topology = buildTopology(config.cluster);
+  const directories = new Directories(config, topology, proc);
+  const clients = connectNodes(config, topology);
+  const dosm = createDosm({ topology, clients, center: null, clock, random: Math.random, log });
+  proc.onEnd(async () => {
+    await dosm.close();
+    await Promise.all([...clients.values()].map((client) => client.close()));
+  });
+
+  await untilMigrated(proc, directories);
+  const catalog = await openCatalog({
+    root: directories.root,
+    locator: directories,
+    log,
+    clock,
+    commitDeadlineMs: settings.commitDeadlineMs,
+    intentMs: settings.intentMs,
+  });
+  proc.onEnd(() => catalog.close());
+  const master = createMasterKey(readKey(config.secretsDir, 'master'));
+  await ensureRoot(catalog, readRootCredentials(config.secretsDir), master, sleep);
+  const identity = {
+    findAccessKey: (accessKeyId: string) => catalog.findAccessKey(accessKeyId),
+    openSecret: (key: AccessKey) => openSecret(master, key.sealedSecret, key.accessKeyId),
+    clock,
+  };
+  const jobs = await startJobs({ catalog, clients, topology, clock, log, intervals: settings });
+  proc.onEnd(() => jobs.close());
+
+  const metrics = createMetrics();
+  const s3 = await createS3Server({
+    services: { catalog, dosm, clock, region: gateway.region },
+    readers: createRequestReaders({ ...identity, region: gateway.region, service: 's3' }),
+    listen: gateway.listen,
+    domains: gateway.domains,
+    ...(gateway.tls ? { tls: gateway.tls } : {}),
+    limits: { drainMs: settings.drainMs },
+    log,
+    ready: async () => (await catalog.status()).every((pair) => pair.writable),
+    onFinished: ({ operation, status, ms, bytesIn, bytesOut }) =>
+      metrics.observe({ operation, status, durationMs: ms, bytesIn, bytesOut }),
+  });
+  proc.onEnd(() => s3.close());
+  const admin = await createAdminServer({
+    catalog,
+    topology: withGateway(topology, config.member as MemberId, gateway.listen.host, s3.port),
+    clients,
+    members: () => directories.members(metrics.requests()),
+    auth: identity,
+    sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
+    metrics,
+    listen: gateway.admin,
+    clock,
+    log,
+  });
+  proc.onEnd(() => admin.close());
+  proc.send({ type: 'ready', ports: { s3: s3.port, admin: admin.port } });
+}
+
+function connectNodes(config: MemberConfig, topology: Topology): Map<MemberId, NodeClient> {
+  const secret = readKey(config.secretsDir, 'cluster');
+  const deadlines = config.settings.nodeDeadlines;
+  const nodes = [...topology.members.values()].filter((member) => member.kind === 'node');
+  return new Map(
+    nodes.map(({ id, address, port }) => [
+      id,
+      createNodeClient({ member: id, address, port, secret, deadlines, clock: systemClock }),
+    ]),
+  );
+}
+
+/** The primary may go away in between; what stays wrong is said in the log, and the supervisor's deadline ends it. */
+async function untilMigrated(proc: MemberProcess, directories: Directories): Promise<void> {
+  for (;;) {
+    const startedAt = performance.now();
+    const owner = directories.owner();
+    try {
+      if (owner) {
+        await migrate(owner, proc.log);
+        const ms = Math.round(performance.now() - startedAt);
+        proc.send({ type: 'progress', step: 'brought the schema up to date', ms });
+        return;
+      }
+    } catch (error) {
+      proc.log.warn({ err: error }, 'migration failed; trying again');
+    }
+    await sleep(RETRY_MS);
+  }
+}
+
+/** The topology as `status` shows it: with this gateway, whose port is known by now. */
+function withGateway(topology: Topology, id: MemberId, address: string, port: number): Topology {
+  const self = { id, kind: 'gateway', center: null, address, port, twin: null } as const;
+  return { ...topology, members: new Map([...topology.members, [id, self]]) };
 }

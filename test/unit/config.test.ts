@@ -1,0 +1,93 @@
+/** Configuration: what is accepted, and that what is not says where it stands and what to do. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+import { ConfigError, readMemberConfig, readStartConfig, type StartFlags } from '../../src/config.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'antipode-config-'));
+const file = (text: string) => {
+  const path = join(folder, 'file.yaml');
+  writeFileSync(path, text);
+  return path;
+};
+const refused = (flags: StartFlags, expected: RegExp) =>
+  assert.throws(
+    () => readStartConfig(flags),
+    (error: unknown) => error instanceof ConfigError && expected.test(error.message),
+  );
+
+afterEach(() => {
+  delete process.env.ANTIPODE_ACCESS_KEY;
+  delete process.env.ANTIPODE_SECRET_KEY;
+});
+
+describe('flags of start', () => {
+  it('have the defaults that are documented', () => {
+    const config = readStartConfig({});
+    assert.deepEqual(config.listen, { host: '127.0.0.1', port: 9000 });
+    assert.deepEqual(config.admin, { host: '127.0.0.1', port: 9001 });
+    assert.deepEqual(config.subnets, ['127.1.0.0/24', '127.2.0.0/24']);
+    assert.equal(config.nodesPerCenter, 2);
+    assert.equal(config.region, 'us-east-1');
+    assert.ok(Object.isFrozen(config) && Object.isFrozen(config.settings.nodeDeadlines));
+  });
+
+  it('take IPv6 addresses and port 0', () => {
+    assert.deepEqual(readStartConfig({ listen: '[::1]:0' }).listen, { host: '::1', port: 0 });
+  });
+
+  const wrong: [string, StartFlags, RegExp][] = [
+    ['an address without a port', { listen: 'localhost' }, /--listen: "localhost" is not HOST:PORT/],
+    ['a port that there is not', { admin: '127.0.0.1:70000' }, /--admin/],
+    ['three centers', { centers: '3' }, /--centers: "3" is not a whole number from 1 to 2/],
+    ['half a node', { nodesPerCenter: '1.5' }, /--nodes-per-center/],
+    ['two directories', { directoriesPerCenter: '2' }, /--directories-per-center: .*not supported yet/],
+    ['one subnet', { subnets: '127.1.0.0/24' }, /--subnets/],
+    ['a subnet too small for its members', { subnets: '127.1.0.0/28,127.2.0.0/28' }, /--subnets/],
+    ['a certificate without its key', { tlsCert: 'x' }, /--tls-cert and --tls-key belong together/],
+    ['a certificate that is not there', { tlsCert: '/no', tlsKey: '/no' }, /--tls-cert: there is no file/],
+    ['a region with blanks', { region: 'a b' }, /--region/],
+  ];
+  for (const [what, flags, expected] of wrong) it(`refuse ${what}`, () => refused(flags, expected));
+
+  it('refuse half of the credentials', () => {
+    process.env.ANTIPODE_ACCESS_KEY = 'AKIDEXAMPLE';
+    refused({}, /belong together/);
+    process.env.ANTIPODE_SECRET_KEY = 'secret-secret';
+    assert.deepEqual(readStartConfig({}).credentials, {
+      accessKeyId: 'AKIDEXAMPLE',
+      secretKey: 'secret-secret',
+    });
+  });
+});
+
+describe('files', () => {
+  it('override the settings that they name', () => {
+    const config = readStartConfig({ config: file('settings:\n  drainMs: 5\n') });
+    assert.equal(config.settings.drainMs, 5);
+    assert.equal(config.settings.directoryDeadlineMs, 5_000);
+  });
+  it('name the line of an unknown setting', () => {
+    refused(
+      { config: file('# why\nsettings:\n  drainMs: 5\n  drainMS: 6\n') },
+      /file\.yaml:4: settings\.drainMS/,
+    );
+  });
+  it('name the line of a wrong value', () => {
+    refused({ config: file('settings:\n  drainMs: soon\n') }, /file\.yaml:2: settings\.drainMs: .*number/);
+  });
+  it('name the line that is no YAML', () => {
+    refused({ config: file('settings:\n  drainMs: [\n') }, /file\.yaml:\d+: /);
+  });
+  it('say so when they cannot be read', () => {
+    refused({ config: '/no/such/file' }, /\/no\/such\/file: cannot be read \(ENOENT\)/);
+  });
+  it('of a member must name a member of its kind', () => {
+    const path = file(
+      'member: node-a11\ndataDir: x\nsecretsDir: y\ncluster:\n  centers: [{name: a, subnets: [127.1.0.0/24]}]\n  members: []\n',
+    );
+    assert.throws(() => readMemberConfig(path, 'node'), /node-a11 is no node of the cluster/);
+  });
+});
