@@ -32,8 +32,8 @@ export class Child {
   #stopping = false;
   #timer: NodeJS.Timeout | undefined;
   #words = '';
-  #ready = false;
-  /** Sent when the process says that it is ready. */
+  #listening = false;
+  /** Sent when the process says that it listens. */
   #queued: ToMember[] = [];
 
   constructor(spec: ChildSpec, events: ChildEvents) {
@@ -43,9 +43,6 @@ export class Child {
 
   get pid(): number | null {
     return this.#process?.pid ?? null;
-  }
-  get ready(): boolean {
-    return this.#ready;
   }
 
   start(): void {
@@ -61,8 +58,8 @@ export class Child {
       this.#words = (this.#words + text).slice(-4_096);
     });
     child.on('message', (message: FromMember) => {
-      if (message.type === 'ready') {
-        this.#ready = true;
+      if (message.type === 'listening') {
+        this.#listening = true;
         for (const queued of this.#queued.splice(0)) this.send(queued);
       }
       this.#events.message(message);
@@ -75,9 +72,9 @@ export class Child {
     if (this.#process?.connected) this.#process.send(message, undefined, {}, () => {});
   }
 
-  /** At once when the process is ready, else as soon as it is; forgotten when it ends before. */
-  sendWhenReady(message: ToMember): void {
-    if (this.#ready) this.send(message);
+  /** At once when the process listens, else as soon as it does; forgotten when it ends before. */
+  sendWhenListening(message: ToMember): void {
+    if (this.#listening) this.send(message);
     else this.#queued.push(message);
   }
 
@@ -115,7 +112,7 @@ export class Child {
   #gone(child: ChildProcess, how: string): void {
     if (this.#process !== child) return;
     this.#process = null;
-    this.#ready = false;
+    this.#listening = false;
     this.#queued = [];
     const words = this.#words
       .trim()

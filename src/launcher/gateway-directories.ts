@@ -25,6 +25,7 @@ export class Directories implements DirectoryLocator {
     proc.onMessage((message) => {
       if (message.type === 'cluster') this.#state = message.state;
     });
+    proc.send({ type: 'listening' });
   }
 
   pairs(): readonly PairId[] {
@@ -47,12 +48,10 @@ export class Directories implements DirectoryLocator {
     return this.#connection(this.root, OWNER_ROLE, this.#passwords.owner);
   }
 
-  /** For `status`: what the supervisor knows, and what this gateway counts of itself. */
-  members(requests: number): readonly (MemberState & { requests?: number })[] {
+  /** For `status`: what the supervisor knows, and that this gateway runs. */
+  members(): readonly MemberState[] {
     const known = this.#state?.members ?? [];
-    return known.map((m) =>
-      m.id === this.#self ? { ...m, pid: process.pid, condition: 'serving', requests } : m,
-    );
+    return known.map((m) => (m.id === this.#self ? { ...m, pid: process.pid, condition: 'serving' } : m));
   }
 
   #connection(pair: PairId, user: string, password: string): PostgresConnection | null {

@@ -56,6 +56,8 @@ export interface Replication {
 }
 
 export type FromMember =
+  /** Takes messages from now on. */
+  | { readonly type: 'listening' }
   /** Gateway and nodes: answers on this port. */
   | { readonly type: 'ready'; readonly ports: Readonly<Record<string, number>> }
   /** Cannot run, and trying again will not help. */

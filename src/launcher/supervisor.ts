@@ -143,7 +143,7 @@ export class Supervisor {
     const child = this.#children.get(member.id)!;
     return {
       id: member.id,
-      take: (role, turn) => child.sendWhenReady({ type: 'role', role, turn }),
+      take: (role, turn) => child.sendWhenListening({ type: 'role', role, turn }),
       setSynchronous: (on) => child.send({ type: 'synchronous', on }),
       kill: async () => {
         await child.kill();
@@ -155,6 +155,7 @@ export class Supervisor {
   #heard(member: PlannedMember, message: FromMember): void {
     if (message.type === 'refused') this.#fail(new ConfigError(message.message));
     else if (message.type === 'progress') this.#progress.step(message.step, message.ms);
+    else if (message.type === 'listening') this.#changed();
     else if (message.type === 'ready') {
       this.#up.add(member.id);
       this.#remember();
@@ -184,7 +185,8 @@ export class Supervisor {
 
   #changed(): void {
     for (const waiter of this.#waiters) waiter();
-    this.#children.get(this.#plan.gateway.id)!.sendWhenReady({ type: 'cluster', state: this.state });
+    const gateway = this.#children.get(this.#plan.gateway.id)!;
+    gateway.send({ type: 'cluster', state: this.state });
   }
 
   #remember(): void {

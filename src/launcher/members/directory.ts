@@ -39,6 +39,7 @@ export async function runDirectory(config: MemberConfig): Promise<void> {
     if (message.type === 'role') agent.take(message.role, message.turn);
     if (message.type === 'synchronous') agent.setSynchronous(message.on);
   });
+  proc.send({ type: 'listening' });
   proc.send({ type: 'ready', ports: {} });
 }
 

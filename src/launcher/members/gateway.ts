@@ -13,7 +13,6 @@ import { migrate } from '../../ddm/migrate.ts';
 import { openCatalog } from '../../ddm/postgres-catalog.ts';
 import { createDosm } from '../../dosm/create.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
-import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
 import type { NodeClient } from '../../nodes/protocol.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
@@ -63,8 +62,6 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     openSecret: (key: AccessKey) => openSecret(master, key.sealedSecret, key.accessKeyId),
     clock,
   };
-  const jobs = await startJobs({ catalog, clients, topology, clock, log, intervals: settings });
-  proc.onEnd(() => jobs.close());
 
   const metrics = createMetrics();
   const s3 = await createS3Server({
@@ -84,8 +81,9 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     catalog,
     topology: withGateway(topology, config.member as MemberId, gateway.listen.host, s3.port),
     clients,
-    members: () => directories.members(metrics.requests()),
-    auth: identity,
+    members: () => directories.members(),
+    self: config.member as MemberId,
+    openSecret: identity.openSecret,
     sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
     metrics,
     listen: gateway.admin,

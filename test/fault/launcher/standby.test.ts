@@ -102,7 +102,9 @@ async function breakTwin(break_: () => void, firstId: number): Promise<void> {
   assert.equal(out.member, TWIN);
   const decidedAt = Date.parse(out.at);
   await until('commits after the decision', () => writer.since(decidedAt) > 50);
-  const unreplicated = writer.acknowledged.filter((row) => row.at > brokenAt + ON_ITS_WAY_MS && row.at < decidedAt);
+  const unreplicated = writer.acknowledged.filter(
+    (row) => row.at > brokenAt + ON_ITS_WAY_MS && row.at < decidedAt,
+  );
   assert.deepEqual(unreplicated, [], 'acknowledged although the twin could not have it');
   await until('the return', () => decisions().length > made + 1);
   assert.equal(decisions()[made + 1]!.what, 'returned');
@@ -110,10 +112,15 @@ async function breakTwin(break_: () => void, firstId: number): Promise<void> {
   await writer.stop();
   const client = await connect();
   const ids = writer.acknowledged.map((row) => row.id);
-  const { rows } = await client.query('SELECT count(*)::int AS n FROM public.probe WHERE id = ANY($1)', [ids]);
+  const { rows } = await client.query('SELECT count(*)::int AS n FROM public.probe WHERE id = ANY($1)', [
+    ids,
+  ]);
   assert.equal(rows[0].n, ids.length);
   await until('synchronous again', async () => {
-    const sync = await client.query('SELECT sync_state FROM pg_stat_replication WHERE application_name = $1', [TWIN]);
+    const sync = await client.query(
+      'SELECT sync_state FROM pg_stat_replication WHERE application_name = $1',
+      [TWIN],
+    );
     return sync.rows[0]?.sync_state === 'sync';
   });
   await client.end();
@@ -142,7 +149,9 @@ describe('the primary directory', () => {
     await writer.stop();
     const client = await connect();
     const ids = writer.acknowledged.map((row) => row.id);
-    const { rows } = await client.query('SELECT count(*)::int AS n FROM public.probe WHERE id = ANY($1)', [ids]);
+    const { rows } = await client.query('SELECT count(*)::int AS n FROM public.probe WHERE id = ANY($1)', [
+      ids,
+    ]);
     assert.equal(rows[0].n, ids.length);
     await client.end();
     assert.equal(decisions().length, made, 'the twin is not to blame');
