@@ -1,7 +1,7 @@
 /** The dates of Signature Version 4: ISO 8601 basic (`20130524T000000Z`), or RFC 1123 in a Date header. */
 
 const ISO_BASIC = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z$/;
-const RFC_1123 = /^[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} (?:GMT|UTC|\+0000)$/;
+const RFC_1123 = /^[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} (?:GMT|UTC|[+-]0000)$/;
 
 export const isoBasic = (timeMs: number): string =>
   `${new Date(timeMs).toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
