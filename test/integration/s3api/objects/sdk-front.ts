@@ -6,10 +6,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { pino } from 'pino';
 import { systemClock } from '../../../../src/base/clock.ts';
 import type { AccountId } from '../../../../src/base/ids.ts';
-import type { AccessKey } from '../../../../src/ddm/catalog.ts';
-import { authenticate } from '../../../../src/identity/authenticate.ts';
-import { openRequestBody } from '../../../../src/s3api/body/request-body.ts';
-import { readWholeBody } from '../../../../src/s3api/body/whole-body.ts';
+import { createRequestReaders } from '../../../../src/s3api/body/readers.ts';
 import type { RequestReaders } from '../../../../src/s3api/run-request.ts';
 import { createS3Server } from '../../../../src/s3api/server.ts';
 import { ModelCatalog } from '../../../model/model-catalog.ts';
@@ -72,18 +69,11 @@ export async function startSdkFront(): Promise<SdkFront> {
 }
 
 function signedReaders(catalog: ModelCatalog): RequestReaders {
-  const deps = {
-    findAccessKey: (id: string) => catalog.findAccessKey(id),
-    openSecret: (key: AccessKey) => key.sealedSecret.toString(),
+  return createRequestReaders({
+    findAccessKey: (id) => catalog.findAccessKey(id),
+    openSecret: (key) => key.sealedSecret.toString(),
     clock: systemClock,
     region: REGION,
-    service: 's3' as const,
-  };
-  return {
-    authenticate: (request) => authenticate(request, deps),
-    openBody: (req, headers, authenticated, reading) =>
-      openRequestBody(req, headers, authenticated, { clock: systemClock, ...reading }),
-    readBody: (req, headers, authenticated, reading) =>
-      readWholeBody(req, headers, authenticated, { clock: systemClock, ...reading }),
-  };
+    service: 's3',
+  });
 }
