@@ -66,7 +66,7 @@ export interface BlobStore {
   /** Refuses what would not leave the reserve free. @throws {StoreError} full */
   reserve(size: number): Promise<Reservation>;
   /** `frame` = [page digest][chunk digest][bytes] of a blob of one chunk up to LIMITS.smallBlobBytesMax. */
-  putSmall(blob: NewBlob, root: Buffer, frame: Buffer): Promise<void>;
+  putSmall(blob: NewBlob, root: Buffer, frame: Buffer, reservation: Reservation): Promise<void>;
   /** @throws {StoreError} */
   createLarge(blob: NewBlob, reservation: Reservation): Promise<BlobSink>;
   stat(id: BlobId): InventoryEntry | null;

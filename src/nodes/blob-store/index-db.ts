@@ -4,9 +4,8 @@
  * Durability: `overlappingSync: false`, so that a batch is fsynced inside its commit and a write's promise resolves only
  * afterwards. With lmdb-js' default (overlapping sync) the promise resolves before the flush, `flushed` has to be awaited
  * instead, and that one never settles when a flush fails.
- * Atomicity: operations queued in one turn of the event loop commit in one transaction ("event turn batching"), which
- * nothing splits because no synchronous transaction is ever started. Pending and confirmed records are two tables, so
- * that the reaper's scan costs what is pending and not what is stored.
+ * Atomicity: group-commit.ts. Pending and confirmed records are two tables, so that the reaper's scan costs what is
+ * pending and not what is stored.
  */
 import { mkdirSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
@@ -15,6 +14,7 @@ import { DIGEST_BYTES } from '../digest-tree.ts';
 import { intentToJson } from '../entry-codec.ts';
 import type { InventoryEntry, WriteIntent } from '../protocol.ts';
 import { onDisk } from './disk-errors.ts';
+import { GroupCommit } from './group-commit.ts';
 
 type Table = Database<Buffer, Buffer>;
 export type BlobState = InventoryEntry['state'];
@@ -72,21 +72,40 @@ function* merge(a: Generator<InventoryEntry, void>, b: Generator<InventoryEntry,
   }
 }
 
+interface TableStats {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+interface EnvironmentStats {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  readonly free: TableStats;
+}
+const META_PAGES = 2;
+const pagesOf = ({ treeBranchPageCount, treeLeafPageCount, overflowPages }: TableStats): number =>
+  treeBranchPageCount + treeLeafPageCount + overflowPages;
+
 export class IndexDb {
+  readonly #folder: string;
   readonly #root: RootDatabase;
+  readonly #commits: GroupCommit;
   readonly #pending: Table;
   readonly #confirmed: Table;
   readonly #small: Table;
 
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
+    this.#folder = folder;
     this.#root = open({
       path: folder,
       noSubdir: false,
       maxDbs: 4,
       mapSize: MAP_BYTES,
       overlappingSync: false,
+      eventTurnBatching: false,
     });
+    this.#commits = new GroupCommit(this.#root);
     const table = (name: string): Table =>
       this.#root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
     this.#pending = table('pending');
@@ -106,42 +125,38 @@ export class IndexDb {
     return this.#small.getBinary(keyOf(id)) ?? null;
   }
 
-  /** A pending record, with the bytes of a small blob. Durable when it resolves. */
-  async insert(
-    id: BlobId,
-    size: number,
-    root: Buffer,
-    intent: WriteIntent,
-    small: Buffer | null,
-  ): Promise<void> {
-    const key = keyOf(id);
-    await onDisk(() =>
-      Promise.all([
-        small ? this.#small.put(key, small) : true,
-        this.#pending.put(key, encodeRecord(size, root, intent)),
-      ]),
-    );
+  #commit(apply: () => void): Promise<void> {
+    return onDisk(this.#folder, () => this.#commits.run(apply));
   }
 
-  /** Durable when it resolves; passes over what is not pending. */
-  async confirm(ids: readonly BlobId[]): Promise<void> {
-    await onDisk(async () => {
-      const writes: Promise<boolean>[] = [];
-      for (const id of ids) {
-        const key = keyOf(id);
+  /** A pending record, with the bytes of a small blob. Durable when it resolves. */
+  insert(id: BlobId, size: number, root: Buffer, intent: WriteIntent, small: Buffer | null): Promise<void> {
+    const key = keyOf(id);
+    const record = encodeRecord(size, root, intent);
+    return this.#commit(() => {
+      if (small) this.#small.put(key, small);
+      this.#pending.put(key, record);
+    });
+  }
+
+  /** Durable when it resolves; passes over what is not pending when its turn comes. */
+  confirm(ids: readonly BlobId[]): Promise<void> {
+    const keys = ids.map(keyOf);
+    return this.#commit(() => {
+      for (const key of keys) {
         const record = this.#pending.getBinary(key);
         if (!record) continue;
-        writes.push(this.#confirmed.put(key, record), this.#pending.remove(key));
+        this.#confirmed.put(key, record);
+        this.#pending.remove(key);
       }
-      await Promise.all(writes);
     });
   }
 
   /** Durable when it resolves; passes over what does not exist. */
-  async remove(ids: readonly BlobId[]): Promise<void> {
-    await onDisk(async () => {
-      const tables = [this.#pending, this.#confirmed, this.#small];
-      await Promise.all(ids.map(keyOf).flatMap((key) => tables.map((table) => table.remove(key))));
+  remove(id: BlobId): Promise<void> {
+    const key = keyOf(id);
+    return this.#commit(() => {
+      for (const table of [this.#pending, this.#confirmed, this.#small]) table.remove(key);
     });
   }
 
@@ -153,7 +168,18 @@ export class IndexDb {
     return merge(scan(this.#pending, 'pending', after), scan(this.#confirmed, 'confirmed', after));
   }
 
+  /** Bytes of pages in LMDB's file that hold nothing: the file never shrinks, what is deleted is used again. */
+  reusableBytes(): number {
+    const root = this.#root.getStats() as TableStats & EnvironmentStats;
+    const tables = [this.#pending, this.#confirmed, this.#small].map(
+      (table) => table.getStats() as TableStats,
+    );
+    const used = [...tables, root, root.free].reduce((sum, table) => sum + pagesOf(table), META_PAGES);
+    return Math.max(0, root.lastPageNumber + 1 - used) * root.pageSize;
+  }
+
   async close(): Promise<void> {
+    await this.#commits.idle();
     await this.#root.close();
   }
 }

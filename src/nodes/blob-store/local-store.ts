@@ -32,6 +32,9 @@ export interface LocalStoreOptions {
   readonly syncsMax: number;
 }
 
+/** Pages that a small write touches beside its own bytes: rounding, its record, two or three levels of two trees. */
+const SMALL_OVERHEAD_BYTES = 16 * 1024;
+
 const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 export class LocalStore implements BlobStore {
@@ -63,12 +66,16 @@ export class LocalStore implements BlobStore {
       const left = await readdir(folder.temporary);
       for (const name of left) await rm(join(folder.temporary, name), { force: true });
       const store = new LocalStore(folder, new IndexDb(folder.index), options);
-      for (const entry of store.#index.allAfter(undefined)) store.#count(entry.size, 1);
+      store.#countAll();
       return store;
     } catch (error) {
       folder.unlock();
       throw error;
     }
+  }
+
+  #countAll(): void {
+    for (const entry of this.#index.allAfter(undefined)) this.#count(entry.size, 1);
   }
 
   #count(size: number, sign: 1 | -1): void {
@@ -82,7 +89,8 @@ export class LocalStore implements BlobStore {
 
   async reserve(size: number): Promise<Reservation> {
     this.#assertOpen();
-    return this.#room.reserve(size);
+    if (size > LIMITS.smallBlobBytesMax) return this.#room.reserve(size);
+    return this.#room.reserve(size + SMALL_OVERHEAD_BYTES, () => this.#index.reusableBytes());
   }
 
   /** True when the id exists with these bytes. @throws {StoreError} conflict */
@@ -95,11 +103,12 @@ export class LocalStore implements BlobStore {
     return !this.#missing.has(id);
   }
 
-  async putSmall(blob: NewBlob, root: Buffer, frame: Buffer): Promise<void> {
+  async putSmall(blob: NewBlob, root: Buffer, frame: Buffer, reservation: Reservation): Promise<void> {
     await this.#locks.run(blob.id, async () => {
       this.#assertOpen();
       if (this.#exists(blob.id, blob.size, root)) return;
       await this.#index.insert(blob.id, blob.size, root, blob.intent, frame);
+      reservation.used(blob.size + SMALL_OVERHEAD_BYTES);
       this.#count(blob.size, 1);
     });
   }
@@ -107,7 +116,7 @@ export class LocalStore implements BlobStore {
   async createLarge(blob: NewBlob, reservation: Reservation): Promise<BlobSink> {
     this.#assertOpen();
     const temporary = join(this.#folder.temporary, `${blob.id}.${randomBytes(6).toString('hex')}`);
-    const writer = await onDisk(() => LargeFileWriter.create(temporary, this.#runSync));
+    const writer = await onDisk(this.#folder.path, () => LargeFileWriter.create(temporary, this.#runSync));
     const tree = new DigestTreeBuilder();
     let ended = false;
     const drop = async (): Promise<void> => {
@@ -118,7 +127,7 @@ export class LocalStore implements BlobStore {
       append: async (parts, chunkDigest) => {
         let bytes = 0;
         for (const part of parts) bytes += part.length;
-        await onDisk(() => writer.append(parts, bytes));
+        await onDisk(this.#folder.path, () => writer.append(parts, bytes));
         reservation.used(bytes);
         tree.push(chunkDigest);
       },
@@ -127,7 +136,7 @@ export class LocalStore implements BlobStore {
         try {
           if (!tree.root().equals(root))
             throw new StoreError('corrupt', 'the root does not match the chunks');
-          await onDisk(() => writer.finish(tree));
+          await onDisk(this.#folder.path, () => writer.finish(tree));
           await writer.close();
           await this.#locks.run(blob.id, () => this.#publish(blob, root, temporary));
         } catch (error) {
@@ -149,9 +158,11 @@ export class LocalStore implements BlobStore {
     if (this.#exists(blob.id, blob.size, root)) return rm(temporary, { force: true });
     const restored = this.#index.get(blob.id) !== null;
     const file = this.#folder.blobFile(blob.id);
-    await onDisk(() => rename(temporary, file));
+    await onDisk(this.#folder.path, () => rename(temporary, file));
     try {
-      await onDisk(() => this.#runSync(() => this.#syncFolder(this.#folder.blobFolder(blob.id))));
+      await onDisk(this.#folder.path, () =>
+        this.#runSync(() => this.#syncFolder(this.#folder.blobFolder(blob.id))),
+      );
       if (!restored) await this.#index.insert(blob.id, blob.size, root, blob.intent, null);
     } catch (error) {
       await unlink(file).catch(() => {});
@@ -204,7 +215,7 @@ export class LocalStore implements BlobStore {
     if (!entry) return;
     this.#removing.add(id);
     try {
-      await this.#index.remove([id]);
+      await this.#index.remove(id);
       this.#count(entry.size, -1);
       this.#missing.delete(id);
       if (entry.size > LIMITS.smallBlobBytesMax) await rm(this.#folder.blobFile(id), { force: true });

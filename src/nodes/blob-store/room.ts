@@ -39,19 +39,28 @@ export class Room {
     this.#asOf = this.#clock.monotonic();
   }
 
-  /** @throws {StoreError} full */
-  async reserve(size: number): Promise<Reservation> {
-    const free = await this.freeBytes();
-    if (free - this.#promisedBytes - this.#reserveBytes < size) {
+  /**
+   * `reusableBytes` are free inside a file that exists, for writes that go there; half of them count, because they may
+   * lie in pieces. @throws {StoreError} full
+   */
+  async reserve(size: number, reusableBytes: () => number = () => 0): Promise<Reservation> {
+    const free = Math.max(0, (await this.freeBytes()) - this.#reserveBytes) - this.#promisedBytes;
+    if (free < size && free + reusableBytes() / 2 < size) {
       throw new StoreError('full', `no room for ${size} bytes`);
     }
     let left = size;
     this.#promisedBytes += size;
-    const give = (bytes: number): void => {
+    const giveBack = (bytes: number): void => {
       const back = Math.min(bytes, left);
       left -= back;
       this.#promisedBytes -= back;
     };
-    return { used: give, release: () => give(left) };
+    return {
+      used: (bytes) => {
+        giveBack(bytes);
+        this.#freeBytes -= bytes; // until the file system is asked again
+      },
+      release: () => giveBack(left),
+    };
   }
 }

@@ -26,7 +26,7 @@ export async function putBlob(x: Exchange, store: BlobStore, idText: string): Pr
   }
   const reservation = await store.reserve(blob.size);
   try {
-    if (blob.size <= LIMITS.smallBlobBytesMax) await takeSmall(x, store, blob, ready);
+    if (blob.size <= LIMITS.smallBlobBytesMax) await takeSmall(x, store, blob, ready, reservation);
     else await takeLarge(x, store, blob, ready, reservation);
   } finally {
     reservation.release();
@@ -60,7 +60,13 @@ async function takeTrailer(x: Exchange, taker: ByteTaker): Promise<Buffer> {
   return root;
 }
 
-async function takeSmall(x: Exchange, store: BlobStore, blob: NewBlob, ready: boolean): Promise<void> {
+async function takeSmall(
+  x: Exchange,
+  store: BlobStore,
+  blob: NewBlob,
+  ready: boolean,
+  reservation: Reservation,
+): Promise<void> {
   const taker = new ByteTaker(x.req);
   await takePreamble(x, taker, ready);
   // Stored as [page digest][chunk digest][bytes], which is the body of a GET.
@@ -72,7 +78,7 @@ async function takeSmall(x: Exchange, store: BlobStore, blob: NewBlob, ready: bo
   const pageDigest = digest(chunkDigest);
   frame.set(pageDigest, 0);
   if (!digest(pageDigest).equals(root)) throw new Refused('corrupt', 'the root does not match the chunk');
-  await store.putSmall(blob, root, frame);
+  await store.putSmall(blob, root, frame, reservation);
 }
 
 async function takeLarge(
