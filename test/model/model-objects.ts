@@ -83,6 +83,11 @@ function checkDelete(condition: WriteCondition, row: Row): CommitRefusal | null 
   return null;
 }
 
+/** A row as callers see it. */
+function shown({ sequence: _, ...row }: Row, isLatest: boolean): ObjectVersion {
+  return { ...row, isLatest };
+}
+
 export class ModelObjects {
   /** Asked before every commit; a test sets it. */
   fault: (commit: string) => Fault | undefined = () => undefined;
@@ -196,7 +201,7 @@ export class ModelObjects {
   async findVersion(bucketId: BucketId, key: string, versionId?: string): Promise<ObjectVersion | null> {
     const rows = this.buckets.get(bucketId)?.keys.get(key) ?? [];
     const row = versionId === undefined ? rows[0] : rows.find((other) => other.versionId === versionId);
-    return row === undefined ? null : { ...row, isLatest: row === rows[0] };
+    return row === undefined ? null : shown(row, row === rows[0]);
   }
 
   async readManifest(
@@ -280,28 +285,34 @@ export class ModelObjects {
   }
 
   async listObjects(query: ListObjectsQuery): Promise<ListPage<ObjectVersion>> {
-    const rows = this.#sortedVersions(query.bucketId).filter(
-      (row) => row.isLatest && !row.isDeleteMarker && compareKeys(row.key, query.after) > 0,
-    );
+    const rows = this.#sortedVersions(query.bucketId)
+      .map(({ version }) => version)
+      .filter((row) => row.isLatest && !row.isDeleteMarker && compareKeys(row.key, query.after) > 0);
     return pageOf(rows, query, query.after);
   }
 
   async listVersions(query: ListVersionsQuery): Promise<ListPage<ObjectVersion>> {
     const marker = query.versionIdMarker;
-    const markerRow =
-      marker === undefined ? null : await this.findVersion(query.bucketId, query.keyMarker, marker);
+    const markerRow = this.buckets
+      .get(query.bucketId)
+      ?.keys.get(query.keyMarker)
+      ?.find((row) => row.versionId === marker);
     const before = markerRow
-      ? (markerRow as Row & ObjectVersion).sequence
+      ? markerRow.sequence
       : marker === undefined
         ? 0
         : marker === 'null' // gone: nobody knows where it stood, so its key is listed again
           ? Number.POSITIVE_INFINITY
           : sequenceOfId(marker);
-    const rows = this.#sortedVersions(query.bucketId).filter((row) => {
-      const order = compareKeys(row.key, query.keyMarker);
-      return order > 0 || (order === 0 && row.sequence < before);
+    const rows = this.#sortedVersions(query.bucketId).filter(({ version, sequence }) => {
+      const order = compareKeys(version.key, query.keyMarker);
+      return order > 0 || (order === 0 && sequence < before);
     });
-    return pageOf(rows, query, query.keyMarker);
+    return pageOf(
+      rows.map(({ version }) => version),
+      query,
+      query.keyMarker,
+    );
   }
 
   // --- rows
@@ -355,9 +366,11 @@ export class ModelObjects {
   }
 
   /** Every version of a bucket: keys in byte order, versions of a key from the latest on. */
-  #sortedVersions(bucketId: BucketId): (ObjectVersion & Row)[] {
+  #sortedVersions(bucketId: BucketId): { version: ObjectVersion; sequence: number }[] {
     return [...(this.buckets.get(bucketId)?.keys ?? [])]
       .sort(([a], [b]) => compareKeys(a, b))
-      .flatMap(([, rows]) => rows.map((row, i) => ({ ...row, isLatest: i === 0 })));
+      .flatMap(([, rows]) =>
+        rows.map((row, i) => ({ version: shown(row, i === 0), sequence: row.sequence })),
+      );
   }
 }
