@@ -83,12 +83,12 @@ function anonymous(req: SignedRequest): Authenticated {
 
 async function byHeader(req: SignedRequest, header: string, deps: AuthenticateDeps): Promise<Authenticated> {
   const claim = parseAuthorizationHeader(header, deps);
-  const timeMs = parseRequestDate(single(req, 'x-amz-date') || single(req, 'date') || '');
-  if (timeMs === null)
+  const date = parseRequestDate(single(req, 'x-amz-date') || single(req, 'date') || '');
+  if (date === null)
     throw new AuthError('AccessDenied', 'AWS authentication requires a valid Date or x-amz-date header');
+  const { timeMs, timestamp } = date;
   const nowMs = deps.clock.now();
   if (Math.abs(nowMs - timeMs) > LIMITS.clockSkewMs) throw tooSkewed(timeMs, nowMs);
-  const timestamp = isoBasic(timeMs);
   if (timestamp.slice(0, 8) !== claim.date) throw credentialDateMismatch(claim, timestamp.slice(0, 8));
   const payloadHash = single(req, 'x-amz-content-sha256');
   if (!payloadHash)

@@ -13,16 +13,27 @@ export const isoSeconds = (timeMs: number): string => `${new Date(timeMs).toISOS
 export function parseIsoBasic(text: string): number | null {
   const match = ISO_BASIC.exec(text);
   if (!match) return null;
-  const [, year, month, day, hour, minute, second] = match;
-  const timeMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  return Number.isNaN(timeMs) || timeMs < 0 || isoBasic(timeMs) !== text ? null : timeMs;
+  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (hour > 23 || minute > 59 || second > 59) return null;
+  const timeMs = Date.UTC(year, month - 1, day, hour, minute, second);
+  const date = new Date(timeMs);
+  const exists = date.getUTCMonth() === month - 1 && date.getUTCDate() === day && year >= 1970;
+  return exists ? timeMs : null;
 }
 
-/** Either form. */
-export function parseRequestDate(text: string): number | null {
-  if (!RFC_1123.test(text)) return parseIsoBasic(text);
-  const timeMs = Date.parse(text);
-  return Number.isNaN(timeMs) || timeMs < 0 ? null : timeMs;
+/** Either form, with the text that the string to sign has for it. */
+export function parseRequestDate(text: string): { timeMs: number; timestamp: string } | null {
+  const isRfc1123 = RFC_1123.test(text);
+  const timeMs = isRfc1123 ? Date.parse(text) : parseIsoBasic(text);
+  if (timeMs === null || Number.isNaN(timeMs) || timeMs < 0) return null;
+  return { timeMs, timestamp: isRfc1123 ? isoBasic(timeMs) : text };
 }
 
 /** Whether `20130524` is a day. */

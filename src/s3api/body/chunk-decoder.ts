@@ -15,6 +15,7 @@ import { signatureDoesNotMatch } from '../../identity/errors.ts';
 import { hmacHex } from '../../identity/sigv4/canonical.ts';
 import type { PayloadMode } from '../../identity/types.ts';
 import { S3Error } from '../errors.ts';
+import { SliceList } from './slices.ts';
 
 export type ChunkedMode = Extract<PayloadMode, { kind: 'chunked-signed' | 'chunked-unsigned' }>;
 
@@ -50,7 +51,8 @@ export class ChunkDecoder {
   #chunkSignature = '';
   #previousSignature: string;
   #chunkHash: Hash | null = null;
-  #held: Buffer[] | null = null;
+  readonly #held = new SliceList();
+  #isHolding = false;
   #trailerBytes = 0;
   #trailerText = '';
   #trailerSignature = '';
@@ -87,12 +89,11 @@ export class ChunkDecoder {
     const slice = position === 0 && end === bytes.length ? bytes : bytes.subarray(position, end);
     this.#chunkLeft -= slice.length;
     this.#chunkHash?.update(slice);
-    if (this.#held) this.#held.push(slice);
+    if (this.#isHolding) this.#held.add(slice);
     else out.push(slice);
     if (this.#chunkLeft === 0) {
       this.#verifyChunk();
-      if (this.#held) for (const held of this.#held) out.push(held);
-      this.#held = null;
+      if (this.#isHolding) out.push(...this.#held.take());
       this.#state = 'data-end';
     }
     return end;
@@ -141,7 +142,7 @@ export class ChunkDecoder {
       if (!signature) throw malformed();
       this.#chunkSignature = signature[1]!.toLowerCase();
       this.#chunkHash = createHash('sha256');
-      this.#held = size > 0 && size <= this.#holdBytesMax ? [] : null;
+      this.#isHolding = size <= this.#holdBytesMax;
     }
     if (size > 0) {
       this.#state = 'data';

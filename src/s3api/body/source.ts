@@ -25,6 +25,7 @@ export interface SourceOptions {
 }
 
 const QUEUED_BYTES_MAX = 256 * 1024;
+const QUEUED_SLICES_MAX = 256;
 
 export class BodySource {
   readonly #stream: Readable;
@@ -124,7 +125,8 @@ export class BodySource {
   readonly #onData = (bytes: Buffer): void => {
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
-    if (this.#queuedBytes >= QUEUED_BYTES_MAX) this.#stream.pause();
+    if (this.#queuedBytes >= QUEUED_BYTES_MAX || this.#queue.length >= QUEUED_SLICES_MAX)
+      this.#stream.pause();
     this.#release();
   };
   readonly #onEnd = (): void => {

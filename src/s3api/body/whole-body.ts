@@ -8,6 +8,7 @@ import type { Authenticated } from '../../identity/types.ts';
 import { S3Error } from '../errors.ts';
 import { type Headers, isChunked, readDeclared } from './declared.ts';
 import { type BodyOptions, VerifiedBody } from './request-body.ts';
+import { SliceList } from './slices.ts';
 
 export interface WholeBodyOptions extends BodyOptions {
   /** DeleteObjects and others want Content-MD5 or a checksum. */
@@ -40,13 +41,14 @@ export async function readWholeBody(
     });
   if (declared.length !== null && declared.length > bytesMax) throw tooLong(bytesMax);
   const body = new VerifiedBody(req, declared, authenticated, o);
-  const slices: Buffer[] = [];
+  const kept = new SliceList();
   let received = 0;
   for await (const slice of body.stream()) {
     received += slice.length;
     if (received > bytesMax) throw tooLong(bytesMax);
-    slices.push(slice);
+    kept.add(slice);
   }
+  const slices = kept.take();
   return slices.length === 1 ? slices[0]! : Buffer.concat(slices, received);
 }
 

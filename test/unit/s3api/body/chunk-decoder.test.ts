@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { checksumOf } from '../../../../src/base/checksums/hasher.ts';
 import type { PayloadMode } from '../../../../src/identity/types.ts';
+import { SliceList } from '../../../../src/s3api/body/slices.ts';
 import { S3Error } from '../../../../src/s3api/errors.ts';
 import { chunkedHeaders, cut, drain, failsWith, type Headers, open, signedMode, wireOf } from './fixtures.ts';
 
@@ -168,5 +169,65 @@ test('a signed trailer needs its signature', async () => {
   );
   await failsWith('SignatureDoesNotMatch', () =>
     raw(wire.replace(/(trailer-signature:)[0-9a-f]{64}/, `$1${'0'.repeat(64)}`), trailer, signedMode(true)),
+  );
+});
+
+test('no input makes the decoder throw anything but an S3 error, nor give more than was declared', async () => {
+  const piece = fc.oneof(
+    fc.constantFrom(
+      '\r\n',
+      '\n',
+      '\r',
+      '0',
+      '0\r\n',
+      '3\r\nabc\r\n',
+      ';',
+      'chunk-signature=',
+      'x-amz-checksum-crc32:',
+      ':',
+    ),
+    fc.constantFrom('2000\r\n', 'x'.repeat(8192), 'ffffffffffff', `;chunk-signature=${'a'.repeat(64)}\r\n`),
+    fc.string({ maxLength: 20 }),
+  );
+  const modes: PayloadMode[] = [{ kind: 'chunked-unsigned' }, signedMode(false), signedMode(true)];
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(piece, { maxLength: 20 }),
+      fc.nat({ max: 20_000 }),
+      fc.constantFrom(...modes),
+      fc.array(fc.nat({ max: 60_000 }), { maxLength: 8 }),
+      async (parts, length, mode, places) => {
+        const pieces = cut(Buffer.from(parts.join(''), 'latin1'), places);
+        let received = 0;
+        try {
+          const body = open(pieces, { 'x-amz-decoded-content-length': String(length) }, mode);
+          for await (const slice of body.stream()) received += slice.length;
+          assert.equal(received, length);
+        } catch (error) {
+          assert.ok(error instanceof S3Error, String(error));
+        }
+        assert.ok(received <= length);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('slices are kept in order, small ones joined', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.constant(1), fc.constant(4096), fc.nat({ max: 5000 })), { maxLength: 600 }),
+      (sizes) => {
+        const list = new SliceList();
+        let next = 0;
+        const slices = sizes.map((size) => Buffer.alloc(size, next++ & 255));
+        for (const slice of slices) list.add(slice);
+        const taken = list.take();
+        assert.deepEqual(Buffer.concat(taken), Buffer.concat(slices));
+        assert.ok(taken.length <= 2 * slices.filter((slice) => slice.length >= 4096).length + 3);
+        assert.deepEqual(list.take(), []);
+      },
+    ),
+    { numRuns: 30 },
   );
 });
