@@ -26,6 +26,7 @@ const settings = z.strictObject({
   pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
   blobGraceMs: milliseconds.default(LIMITS.blobGraceMs),
   reapIntervalMs: milliseconds.default(60_000),
+  reclaimIntervalMs: milliseconds.default(30_000),
   /** A commit whose outcome is not known by then is answered as unknown. */
   commitDeadlineMs: milliseconds.default(10_000),
   /** How long a directory may miss its probes before it is ended by force. */

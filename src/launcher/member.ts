@@ -3,9 +3,9 @@
  * Invariant: a member whose supervisor goes away ends by itself; a member without one (a real deployment) ends on
  * SIGTERM or SIGINT alone.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
+import { type LogFile, openLogFile } from './log-file.ts';
 import type { FromMember, ToMember } from './messages.ts';
 
 /** An end that takes longer than this is cut short. */
@@ -23,7 +23,8 @@ export interface MemberProcess {
 
 export function memberProcess(o: { id: string; dataDir: string; logLevel: string }): MemberProcess {
   const supervised = process.send !== undefined;
-  const log = openLog(o, supervised);
+  const { log, flush } = openLog(o, supervised);
+  process.on('exit', flush);
   const steps: (() => Promise<void>)[] = [];
   let ending = false;
   const end = async (why: string) => {
@@ -57,10 +58,8 @@ export function memberProcess(o: { id: string; dataDir: string; logLevel: string
 }
 
 /** Under a supervisor the terminal is the supervisor's: members write to files. */
-function openLog(o: { id: string; dataDir: string; logLevel: string }, supervised: boolean): Logger {
-  const options = { level: o.logLevel, base: { member: o.id } };
-  if (!supervised) return pino(options, pino.destination(2));
-  const folder = join(o.dataDir, 'log');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return pino(options, pino.destination({ dest: join(folder, `${o.id}.log`), sync: true }));
+function openLog(o: { id: string; dataDir: string; logLevel: string }, supervised: boolean): LogFile {
+  if (supervised) return openLogFile({ folder: join(o.dataDir, 'log'), name: o.id, level: o.logLevel });
+  const log = pino({ level: o.logLevel, base: { member: o.id } }, pino.destination(2));
+  return { log, flush: () => {} };
 }

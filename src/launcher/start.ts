@@ -4,13 +4,13 @@
  * Invariant: when this process ends, by whatever way, its members end too.
  */
 import { join } from 'node:path';
-import pino from 'pino';
 import { ConfigError, type StartConfig } from '../config.ts';
 import { isStandbyFolder, makePairFolders } from './directory-folder.ts';
 import { DATABASE, READER_ROLE } from './directory-roles.ts';
 import { type Plan, planStore, writeMemberConfig } from './layout.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { type FolderLock, lockFolder } from './lock.ts';
+import { openLogFile } from './log-file.ts';
 import { isInitialized } from './postgres.ts';
 import { findPostgres } from './postgres-binaries.ts';
 import { checkAddresses } from './preflight.ts';
@@ -40,10 +40,12 @@ async function run(config: StartConfig, plan: Plan, lock: FolderLock, progress: 
   await checkAddresses(plan, config, cleared);
   const { credentials, generated } = makeSecrets(plan.secretsDir, config.credentials);
   for (const member of plan.members) writeMemberConfig(plan, member, config);
-  const log = pino(
-    { level: config.settings.logLevel, base: { member: 'supervisor' } },
-    pino.destination({ dest: join(config.dataDir, 'supervisor.log'), sync: true }),
-  );
+  const { log, flush } = openLogFile({
+    folder: join(config.dataDir, 'log'),
+    name: 'supervisor',
+    level: config.settings.logLevel,
+  });
+  process.on('exit', flush);
   const supervisor = new Supervisor({ config, plan, log, progress });
   const wishes = listenToSignals();
   // Members load while the catalog is made: both take a core's time.

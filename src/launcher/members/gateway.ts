@@ -13,6 +13,7 @@ import { migrate } from '../../ddm/migrate.ts';
 import { openCatalog } from '../../ddm/postgres-catalog.ts';
 import { createDosm } from '../../dosm/create.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
+import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
 import type { NodeClient } from '../../nodes/protocol.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
@@ -62,6 +63,23 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     openSecret: (key: AccessKey) => openSecret(master, key.sealedSecret, key.accessKeyId),
     clock,
   };
+
+  const jobs = startJobs({
+    catalog,
+    clients,
+    topology,
+    clock,
+    random: Math.random,
+    log,
+    intervals: {
+      reapMs: settings.reapIntervalMs,
+      reclaimMs: settings.reclaimIntervalMs,
+      intentMs: settings.intentMs,
+      pendingGraceMs: settings.pendingGraceMs,
+      blobGraceMs: settings.blobGraceMs,
+    },
+  });
+  proc.onEnd(() => jobs.close());
 
   const metrics = createMetrics();
   const s3 = await createS3Server({
