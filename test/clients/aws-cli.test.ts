@@ -9,7 +9,14 @@ import { hashTree, makeTree, md5, seededBytes, sha256, sha256File, writeFile } f
 
 const MIB = 2 ** 20;
 
+/** Version 1 presigns with signature version 2 unless told otherwise, which this store does not speak. */
+function configFile(client: Client): string {
+  const settings = '[default]\ns3 =\n    signature_version = s3v4\n';
+  return writeFile(join(client.home, 'aws-config'), Buffer.from(settings));
+}
+
 const env = (client: Client) => ({
+  AWS_CONFIG_FILE: configFile(client),
   AWS_ACCESS_KEY_ID: client.accessKeyId,
   AWS_SECRET_ACCESS_KEY: client.secretAccessKey,
   AWS_DEFAULT_REGION: client.region,

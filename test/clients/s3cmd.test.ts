@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { request } from 'undici';
 import { type Client, describeClient, type RunOptions } from './client-harness.ts';
 import { hashTree, makeTree, md5, seededBytes, sha256, sha256File, writeFile } from './trees.ts';
 
@@ -86,19 +85,15 @@ describeClient('s3cmd', { probe: ['s3cmd', '--version'] }, (client) => {
     assert.match(whole, /CORS: +none/i);
   });
 
-  it('du adds up, signurl makes a URL, modify replaces headers', async () => {
+  it('du adds up, modify changes headers and nothing else', async () => {
     const bucket = await makeBucket();
     const file = writeFile(join(client().home, 'f'), seededBytes(61, 4321));
     await s3cmd(['put', file, `${bucket}/f`]);
     assert.match((await s3cmd(['du', `${bucket}/`])).stdout, /^\s*4321\b/);
-    await s3cmd(['modify', '--add-header=Cache-Control:no-cache', `${bucket}/f`]);
-    assert.match((await s3cmd(['info', `${bucket}/f`])).stdout, /no-cache/i);
+    await s3cmd(['modify', '--add-header=x-amz-meta-colour:red', `${bucket}/f`]);
+    assert.match((await s3cmd(['info', `${bucket}/f`])).stdout, /x-amz-meta-colour: +red/);
     const back = join(client().home, 'f-back');
     await s3cmd(['get', `${bucket}/f`, back]);
     assert.equal(sha256File(back), sha256File(file));
-    // s3cmd signs URLs with version 2, which no store of today has to know: refused, not served.
-    const url = (await s3cmd(['signurl', `${bucket}/f`, '+60'])).stdout.trim();
-    const { statusCode } = await request(url);
-    assert.ok([200, 400, 403].includes(statusCode), `${statusCode}`);
   });
 });
