@@ -2,14 +2,13 @@
  * The S3 front over the model catalog and model DOSM, on a free port, without signatures: the account is named by the
  * header `x-test-account` (`root`, `alice`, `bob`; none is anonymous). For tests of what lies behind authentication.
  */
-import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { systemClock } from '../../src/base/clock.ts';
 import type { AccountId } from '../../src/base/ids.ts';
 import type { Account } from '../../src/ddm/catalog.ts';
 import type { Authenticated } from '../../src/identity/types.ts';
-import type { RequestBody } from '../../src/s3api/operation.ts';
+import { createRequestReaders } from '../../src/s3api/body/readers.ts';
 import type { RequestReaders } from '../../src/s3api/run-request.ts';
 import { createS3Server, type S3ServerOptions } from '../../src/s3api/server.ts';
 import { ModelCatalog } from './model-catalog.ts';
@@ -85,7 +84,10 @@ export async function startS3Front(options: Partial<S3ServerOptions> = {}): Prom
 }
 
 export function headerReaders(): RequestReaders {
+  const noKeys = async (): Promise<null> => null;
+  const deps = { findAccessKey: noKeys, openSecret: () => '', clock: systemClock, region: 'us-east-1' };
   return {
+    ...createRequestReaders({ ...deps, service: 's3' }),
     authenticate: async (request): Promise<Authenticated> => {
       const name = request.headers['x-test-account']?.[0];
       const account = ACCOUNTS.find(({ id }) => id === name);
@@ -97,24 +99,5 @@ export function headerReaders(): RequestReaders {
         presigned: false,
       };
     },
-    openBody: (req, _headers, _authenticated, reading): RequestBody => ({
-      length: Number(req.headers['content-length'] ?? 0),
-      declaredChecksum: null,
-      stream: () => {
-        reading.onFirstRead();
-        return bytesOf(req);
-      },
-      result: () => ({ md5: '', checksums: {} }),
-    }),
-    readBody: async (req, _headers, _authenticated, reading) => {
-      reading.onFirstRead();
-      const chunks: Buffer[] = [];
-      for await (const chunk of bytesOf(req)) chunks.push(chunk);
-      return Buffer.concat(chunks);
-    },
   };
-}
-
-async function* bytesOf(req: IncomingMessage): AsyncIterable<Buffer> {
-  for await (const chunk of req.iterator({ destroyOnReturn: false })) yield chunk as Buffer;
 }
