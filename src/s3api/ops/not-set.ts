@@ -34,6 +34,21 @@ function missing(name: string, subresource: string, permission: string, code: S3
 const noneListed = (name: string, subresource: string, permission: string, root: string): OperationRow =>
   empty(name, subresource, permission, xmlDocument(root, tag('IsTruncated', false)));
 
+/** One configuration by its id; there is none. */
+const noneNamed = (name: string, subresource: string, permission: string): OperationRow => ({
+  ...missing(name, subresource, permission, 'NoSuchConfiguration'),
+  query: { [subresource]: true, id: true },
+});
+
+/** Locks of an object: no bucket has object lock, and AWS then refuses the question. */
+const noLock = (name: string, subresource: string): OperationRow => ({
+  ...empty(name, subresource, `s3:${name}`, ''),
+  target: 'object',
+  run: async () => {
+    throw new S3Error('InvalidRequest', { message: 'Bucket is missing Object Lock Configuration' });
+  },
+});
+
 export const NOT_SET: readonly OperationRow[] = [
   missing('GetBucketPolicy', 'policy', 's3:GetBucketPolicy', 'NoSuchBucketPolicy'),
   missing('GetBucketPolicyStatus', 'policyStatus', 's3:GetBucketPolicyStatus', 'NoSuchBucketPolicy'),
@@ -120,4 +135,14 @@ export const NOT_SET: readonly OperationRow[] = [
     's3:GetMetricsConfiguration',
     'ListMetricsConfigurationsResult',
   ),
+  noneNamed('GetBucketAnalyticsConfiguration', 'analytics', 's3:GetAnalyticsConfiguration'),
+  noneNamed(
+    'GetBucketIntelligentTieringConfiguration',
+    'intelligent-tiering',
+    's3:GetIntelligentTieringConfiguration',
+  ),
+  noneNamed('GetBucketInventoryConfiguration', 'inventory', 's3:GetInventoryConfiguration'),
+  noneNamed('GetBucketMetricsConfiguration', 'metrics', 's3:GetMetricsConfiguration'),
+  noLock('GetObjectRetention', 'retention'),
+  noLock('GetObjectLegalHold', 'legal-hold'),
 ];

@@ -154,9 +154,16 @@ describe('what is not set', () => {
     ['publicAccessBlock', 'NoSuchPublicAccessBlockConfiguration'],
     ['object-lock', 'ObjectLockConfigurationNotFoundError'],
     ['replication', 'ReplicationConfigurationNotFoundError'],
+    ['metrics&id=x', 'NoSuchConfiguration'],
+    ['intelligent-tiering&id=x', 'NoSuchConfiguration'],
   ];
   for (const [name, code] of missing)
     it(`?${name} is 404 ${code}`, async () => assert.equal(await ask('GET', `/mine?${name}`), `404 ${code}`));
+
+  it('a lock of an object is a question that AWS refuses', async () => {
+    assert.equal(await ask('GET', '/mine/k?retention'), '400 InvalidRequest');
+    assert.equal(await ask('GET', '/mine/k?legal-hold'), '400 InvalidRequest');
+  });
 
   const documents: [string, RegExp][] = [
     ['requestPayment', /<Payer>BucketOwner<\/Payer>/],
