@@ -98,6 +98,7 @@ export class StreamWriter implements BlobWriter {
     const waiter = this.#waiter;
     this.#waiter = null;
     this.#deadline.stop();
+    this.#frames.end(); // or undici would wait for the next part for ever
     waiter?.reject(error);
   }
 

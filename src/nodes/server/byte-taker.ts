@@ -34,6 +34,7 @@ export class ByteTaker {
     body.once('end', end);
     body.once('close', end);
     body.on('error', end);
+    if (body.destroyed) this.#ended = true; // it broke off before anybody listened
   }
 
   /** The next part of the body, at most `max` bytes of it. */
