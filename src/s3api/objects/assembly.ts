@@ -17,10 +17,14 @@ import { S3Error } from '../errors.ts';
 import { checksumHeader } from './checksums.ts';
 import { algorithmOf } from './uploads.ts';
 
-/** @throws {S3Error} InvalidPartOrder */
-export function requireAscending(named: readonly CompletePartDocument[]): void {
+/**
+ * The list in order, each number once: where a client that sent a part again names both, the last entry counts.
+ * @throws {S3Error} InvalidPartOrder
+ */
+export function inOrder(named: readonly CompletePartDocument[]): readonly CompletePartDocument[] {
   for (let i = 1; i < named.length; i++)
-    if (named[i]!.partNumber <= named[i - 1]!.partNumber) throw new S3Error('InvalidPartOrder');
+    if (named[i]!.partNumber < named[i - 1]!.partNumber) throw new S3Error('InvalidPartOrder');
+  return named.filter((part, i) => part.partNumber !== named[i + 1]?.partNumber);
 }
 
 /**
@@ -93,14 +97,12 @@ export function checksumOfParts(upload: Upload, parts: readonly UploadPart[]): O
 const isCrc = (algorithm: ChecksumAlgorithm): algorithm is CrcName => algorithm.startsWith('CRC');
 
 /**
- * What the request claims about the whole object: checksum, its type, size; and that a COMPOSITE upload's request names
- * the checksum of every part.
+ * What the request claims about the whole object: checksum, its type, size. (AWS also wants the checksum of every part of
+ * a COMPOSITE upload named; all of them are kept here since the parts came, so nothing is gained by refusing.)
  * @throws {S3Error} BadDigest, InvalidRequest
  */
 export function checkClaims(
   headers: Readonly<Record<string, string | undefined>>,
-  upload: Upload,
-  named: readonly CompletePartDocument[],
   object: { readonly size: number; readonly checksum: ObjectChecksum | undefined },
 ): void {
   for (const algorithm of CHECKSUM_ALGORITHMS)
@@ -115,13 +117,6 @@ export function checkClaims(
   if (size !== undefined && size !== String(object.size))
     throw invalidRequest(
       "The provided 'x-amz-mp-object-size' header value does not match what was computed.",
-    );
-  const { checksumAlgorithm, checksumType } = upload;
-  if (checksumAlgorithm === undefined || checksumType !== 'COMPOSITE') return;
-  const without = named.find((part) => part.checksums[checksumAlgorithm] === undefined);
-  if (without !== undefined)
-    throw invalidRequest(
-      `The upload was created using a ${checksumAlgorithm.toLowerCase()} checksum. The complete request must include the checksum for each part. It was missing for part ${without.partNumber} in the request.`,
     );
 }
 

@@ -19,6 +19,10 @@ export function versionHeaders(bucket: Bucket, versionId: string | undefined): R
   return shown ? { 'x-amz-version-id': versionId } : {};
 }
 
+/** x-amz-version-id of an object just written: the null version of a suspended bucket is not named, as S3 has it. */
+export const newVersionHeaders = (versionId: string): ResponseHeaders =>
+  versionId === 'null' ? {} : { 'x-amz-version-id': versionId };
+
 /** What a 304 carries too (RFC 9110 section 15.4.5). */
 export function validatorHeaders(bucket: Bucket, version: ObjectVersion): ResponseHeaders {
   return {

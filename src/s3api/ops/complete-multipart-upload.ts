@@ -12,13 +12,13 @@ import {
   checksumOfParts,
   chooseParts,
   etagOfParts,
-  requireAscending,
+  inOrder,
   sizeOf,
 } from '../objects/assembly.ts';
 import { checksumTags } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
 import { writeCondition } from '../objects/conditions.ts';
-import { versionHeaders } from '../objects/response-headers.ts';
+import { newVersionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
 import { uploadIdOf } from '../objects/uploads.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
@@ -38,8 +38,7 @@ export const completeMultipartUpload: OperationRow = {
 };
 
 async function run(ctx: OperationContext): Promise<OperationResult> {
-  const named = readCompleteMultipartUpload(ctx.text);
-  requireAscending(named);
+  const named = inOrder(readCompleteMultipartUpload(ctx.text));
   const uploadId = uploadIdOf(ctx);
   const condition = writeCondition(ctx.headers);
   const common = {
@@ -66,7 +65,7 @@ async function complete(
   const parts = chooseParts(upload, named, await uploadedParts(ctx, upload));
   const size = sizeOf(parts);
   const checksum = checksumOfParts(upload, parts);
-  checkClaims(ctx.headers, upload, named, { size, checksum });
+  checkClaims(ctx.headers, { size, checksum });
   const outcome = await catalog.completeUpload({
     ...common,
     size,
@@ -97,7 +96,7 @@ function answer(
   checksum: ObjectChecksum | undefined,
 ): XmlAnswer {
   return {
-    headers: versionHeaders(ctx.bucket!, done.versionId),
+    headers: newVersionHeaders(done.versionId),
     body: xmlDocument(
       'CompleteMultipartUploadResult',
       tag('Location', locationOf(ctx)) +

@@ -18,7 +18,7 @@ import {
 } from '../objects/copying.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
-import { versionHeaders } from '../objects/response-headers.ts';
+import { newVersionHeaders, versionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { quoted, tag, xmlDate, xmlDocument } from '../xml.ts';
@@ -65,7 +65,7 @@ async function copy(ctx: OperationContext, source: OpenedSource, put: CommonPut)
   const { done, etag, checksum } = shared ?? (await streamBytes(ctx, source, put));
   return {
     headers: {
-      ...versionHeaders(ctx.bucket!, done.versionId),
+      ...newVersionHeaders(done.versionId),
       'x-amz-copy-source-version-id': versionHeaders(source.bucket, source.version.versionId)[
         'x-amz-version-id'
       ],

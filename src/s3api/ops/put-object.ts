@@ -9,7 +9,7 @@ import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commi
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
-import { versionHeaders } from '../objects/response-headers.ts';
+import { newVersionHeaders } from '../objects/response-headers.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { quoted } from '../xml.ts';
 
@@ -56,7 +56,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     headers: {
       etag: quoted(written.md5),
       ...checksumHeaders(checksum),
-      ...versionHeaders(bucket, done.versionId),
+      ...newVersionHeaders(done.versionId),
     },
   };
 }
