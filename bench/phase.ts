@@ -24,6 +24,7 @@ export interface PhaseResult {
 }
 
 const LIST_KEYS_MAX = 1000;
+const FILL_TRIES = 5;
 
 export async function runPhase(s3: S3, content: Content, plan: PhasePlan): Promise<PhaseResult> {
   const latencies: number[] = [];
@@ -41,7 +42,8 @@ export async function runPhase(s3: S3, content: Content, plan: PhasePlan): Promi
       const index = sequential ? turn % plan.objects : Math.floor(Math.random() * plan.objects);
       const at = performance.now();
       try {
-        bytes += await request(s3, content, plan, operation, index);
+        const moved = await request(s3, content, plan, operation, index);
+        bytes += moved;
         latencies.push(performance.now() - at);
       } catch (error) {
         const kind = kindOf(error);
@@ -53,12 +55,23 @@ export async function runPhase(s3: S3, content: Content, plan: PhasePlan): Promi
   return { latencies, bytes, elapsedMs: performance.now() - beganAt, errors };
 }
 
-/** Writes every key that later phases expect, unmeasured. */
+/** Writes every key that later phases expect, unmeasured; a busy store is asked again. */
 export async function fill(s3: S3, content: Content, plan: PhasePlan): Promise<void> {
-  const whole = { ...plan, phase: 'put' as const, count: plan.objects, durationMs: Number.POSITIVE_INFINITY };
-  const { errors } = await runPhase(s3, content, whole);
-  const [first] = Object.keys(errors);
-  if (first) throw new Error(`the objects to measure with could not be written: ${first}`);
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < plan.objects; index = next++) {
+      for (let tries = 1; ; tries++) {
+        try {
+          await s3.put(keyOf(plan.prefix, index), content, index);
+          break;
+        } catch (error) {
+          if (tries < FILL_TRIES) continue;
+          throw new Error(`the objects to measure with could not be written: ${kindOf(error)}`);
+        }
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: plan.concurrency }, worker));
 }
 
 async function request(
