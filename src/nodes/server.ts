@@ -62,6 +62,8 @@ const HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 5 * 60_000;
 /** Without a byte in either direction: slow S3 clients are the gateway's business and end sooner. */
 const IDLE_MS = 15 * 60_000;
+/** Until a connection has shown that it is a member's. */
+const STRANGER_IDLE_MS = 60_000;
 const CLOSE_MS = 5_000;
 
 const BLOB_PATH = /^\/v1\/blobs\/([0-9a-f]{32})(\/record)?$/;
@@ -159,7 +161,7 @@ function createNodeServer(
     keepAliveInitialDelay: 30_000,
   });
   server.maxConnections = CONNECTIONS_MAX;
-  server.timeout = IDLE_MS;
+  server.timeout = STRANGER_IDLE_MS;
   const key = clusterKey(options.secret);
   server.on('request', (req, res) => {
     const serving = serve(req, res, key, options, context).finally(() => underWay.delete(serving));
@@ -194,6 +196,7 @@ async function serve(
     res.end(() => req.socket.destroy());
     return;
   }
+  req.socket.setTimeout(IDLE_MS);
   const { route, id } = routeOf(req.method ?? '', x.path);
   if (!route) return refuse(x, 'protocol');
   if (route.data) context.counters.requests += 1;

@@ -62,13 +62,16 @@ export class LocalStore implements BlobStore {
   /** @throws {DataFolderError} when the folder is another node's, of a newer format or in use */
   static async open(options: LocalStoreOptions): Promise<LocalStore> {
     const folder = new DataFolder(options.path, options.member);
+    let index: IndexDb | null = null;
     try {
       const left = await readdir(folder.temporary);
       for (const name of left) await rm(join(folder.temporary, name), { force: true });
-      const store = new LocalStore(folder, new IndexDb(folder.index), options);
+      index = new IndexDb(folder.index);
+      const store = new LocalStore(folder, index, options);
       store.#countAll();
       return store;
     } catch (error) {
+      await index?.close();
       folder.unlock();
       throw error;
     }

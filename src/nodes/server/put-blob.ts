@@ -1,7 +1,7 @@
 /**
  * PUT /v1/blobs/ID?size=N[&ready=1]: takes a blob. Every chunk is verified against the digest before it before it is
  * written, the root is computed again, and the answer is sent when everything is fsynced.
- * While a large blob is being flushed, "102 Processing" every HEARTBEAT_MS says that the node is at work.
+ * While the disk keeps a large blob waiting, "102 Processing" every HEARTBEAT_MS says that the node is at work.
  */
 import { createHash } from 'node:crypto';
 import { parseBlobId } from '../../base/ids.ts';
@@ -92,9 +92,9 @@ async function takeLarge(
   try {
     const taker = new ByteTaker(x.req);
     await takePreamble(x, taker, ready);
-    await takeChunks(taker, blob.size, sink);
+    await takeChunks(x, taker, blob.size, sink);
     const root = await takeTrailer(x, taker);
-    await withHeartbeat(x, () => sink.commit(root));
+    await withHeartbeat(x, sink.commit(root));
   } catch (error) {
     await sink.discard();
     throw error;
@@ -102,7 +102,7 @@ async function takeLarge(
 }
 
 /** One write to the disk is under way while the next chunk arrives. */
-async function takeChunks(taker: ByteTaker, size: number, sink: BlobSink): Promise<void> {
+async function takeChunks(x: Exchange, taker: ByteTaker, size: number, sink: BlobSink): Promise<void> {
   let writing: Promise<void> = Promise.resolve();
   try {
     for (let index = 0; index < chunkCount(size); index += 1) {
@@ -110,16 +110,16 @@ async function takeChunks(taker: ByteTaker, size: number, sink: BlobSink): Promi
       const hash = createHash('sha256');
       const parts = await taker.takeParts(chunkBytes(size, index), (part) => hash.update(part));
       if (!hash.digest().equals(expected)) throw new Refused('corrupt', `chunk ${index}`);
-      await writing;
+      await withHeartbeat(x, writing);
       writing = sink.append(parts, expected);
       writing.catch(() => {}); // awaited with the next chunk, or below
     }
   } finally {
-    await writing;
+    await withHeartbeat(x, writing);
   }
 }
 
-async function withHeartbeat(x: Exchange, step: () => Promise<void>): Promise<void> {
+async function withHeartbeat(x: Exchange, work: Promise<void>): Promise<void> {
   let beats = 0;
   const timer = setInterval(() => {
     beats += 1;
@@ -127,7 +127,7 @@ async function withHeartbeat(x: Exchange, step: () => Promise<void>): Promise<vo
     else x.res.writeProcessing();
   }, HEARTBEAT_MS);
   try {
-    await step();
+    await work;
   } finally {
     clearInterval(timer);
   }
