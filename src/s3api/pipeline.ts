@@ -130,8 +130,10 @@ function answerError(
 
 /** A request body that is still under way and long, or not yet begun, cannot be followed by another request. */
 function leaveUnreadBody(req: IncomingMessage, res: ServerResponse): void {
-  if (req.complete) return;
-  const length = Number(req.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  // A request without a body is not yet `complete` while its headers are being handled.
+  const chunked = req.headers['transfer-encoding'] !== undefined;
+  const length = chunked ? Number.POSITIVE_INFINITY : Number(req.headers['content-length'] ?? 0);
+  if (req.complete || length === 0) return;
   if (length > KEEP_ALIVE_BODY_BYTES || expectsContinue(req)) res.setHeader('connection', 'close');
 }
 

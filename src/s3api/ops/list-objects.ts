@@ -51,7 +51,8 @@ async function run({ query, services, bucket }: OperationContext): Promise<Opera
   const nextMarker = page.truncated && delimiter !== '' ? encode(lastName(page.entries)) : undefined;
   const inner = [
     tag('Name', bucket!.name),
-    tag('Prefix', encode(prefix)),
+    // Version 1 shows the prefix as it was sent: boto decodes every other encoded element of this answer, but not this one.
+    tag('Prefix', prefix),
     tag('Marker', encode(marker)),
     tag('NextMarker', nextMarker),
     tag('MaxKeys', maxKeys),

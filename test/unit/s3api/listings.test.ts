@@ -115,6 +115,8 @@ describe('ListObjects', () => {
       [encoded.text('EncodingType'), encoded.text('Delimiter'), encoded.text('Marker')],
       ['url', '/', '%20'],
     );
+    const prefixed = await list(bucket, { 'encoding-type': 'url', prefix: 'quux a' });
+    assert.deepEqual([prefixed.keys, prefixed.text('Prefix')], [['quux%20ab/thud'], 'quux a']);
     const control = await list(bucket, { 'encoding-type': 'url', 'max-keys': '1' });
     assert.deepEqual(control.keys, ['%01']);
     assert.equal((await refusal(bucket, 'encoding-type=base64')).code, 'InvalidArgument');

@@ -74,6 +74,7 @@ describe('too much at once', () => {
       const first = front.request('GET', '/');
       await gated.running;
       const second = await front.request('GET', '/', { account: null });
+      assert.equal(second.headers.get('connection'), 'keep-alive');
       assert.equal(second.status, 503);
       assert.match(second.text, /<Code>SlowDown<\/Code>/);
       assert.equal(second.headers.get('retry-after'), '1');
