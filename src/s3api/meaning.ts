@@ -91,6 +91,12 @@ function checkVersionId({ operation, query }: MeaningRequest): void {
   const fields = { ArgumentName: 'versionId', ArgumentValue: versionId };
   if (versionId === '')
     throw new S3Error('InvalidArgument', { message: 'Version id cannot be the empty string', fields });
+  // Said back, it would also break the XML of the error.
+  if (!/^[!-~]{1,1024}$/.test(versionId))
+    throw new S3Error('InvalidArgument', {
+      message: 'Invalid version id specified',
+      fields: { ArgumentName: 'versionId' },
+    });
   if (!TAKES_VERSION.has(operation.name))
     throw new S3Error('InvalidArgument', {
       message: 'This operation does not accept a version-id.',

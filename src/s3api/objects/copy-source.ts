@@ -24,10 +24,13 @@ export function parseCopySource(header: string): CopySource {
   const at = header.indexOf('?');
   const path = at < 0 ? header : header.slice(0, at);
   const query = at < 0 ? '' : header.slice(at + 1);
-  const versionId = /^versionId=([^&]*)$/.exec(query)?.[1];
+  const encodedId = /^versionId=([^&]*)$/.exec(query)?.[1];
+  const versionId = encodedId === undefined ? undefined : decode(encodedId, header);
   if (query !== '' && versionId === undefined)
     throw invalid('The x-amz-copy-source header has an unknown query parameter.', header);
   if (versionId === '') throw invalid('Version id cannot be the empty string', header);
+  if (versionId !== undefined && !/^[!-~]{1,1024}$/.test(versionId))
+    throw invalid('Invalid version id specified', header);
   const decoded = decode(path, header).replace(/^\//, '');
   const slash = decoded.indexOf('/');
   if (slash < 1 || slash === decoded.length - 1)
@@ -37,7 +40,7 @@ export function parseCopySource(header: string): CopySource {
   return {
     bucketName: decoded.slice(0, slash),
     key,
-    ...(versionId === undefined ? {} : { versionId: decode(versionId, header) }),
+    ...(versionId === undefined ? {} : { versionId }),
   };
 }
 

@@ -83,7 +83,7 @@ describe('x-amz-copy-source', () => {
     ['b//k', { bucketName: 'b', key: '/k' }],
   ];
   for (const [header, source] of table) it(header, () => assert.deepEqual(parseCopySource(header), source));
-  for (const header of ['', 'b', '/b', 'b/', '/', 'b/k?x=1', 'b/k?versionId=', 'b/%FF'])
+  for (const header of ['', 'b', '/b', 'b/', '/', 'b/k?x=1', 'b/k?versionId=', 'b/k?versionId=%00', 'b/%FF'])
     it(`refuses ${JSON.stringify(header)}`, () =>
       assert.throws(() => parseCopySource(header), { code: 'InvalidArgument' }));
 
