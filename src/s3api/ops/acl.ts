@@ -5,10 +5,11 @@
 import type { AccountId } from '../../base/ids.ts';
 import type { Catalog } from '../../ddm/catalog.ts';
 import { notImplemented } from '../meaning.ts';
+import { requireVersion } from '../objects/reading.ts';
+import { versionHeaders } from '../objects/response-headers.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { loadOwners, ownerXml } from '../owners.ts';
 import { escapeXml, tag, wrap, xmlDocument } from '../xml.ts';
-import { findObject, versionHeader } from './find-object.ts';
 
 const query = { acl: true } as const;
 
@@ -35,10 +36,10 @@ export const getObjectAcl: OperationRow = {
   body: 'none',
   status: 'not-set',
   run: async (ctx) => {
-    const version = await findObject(ctx);
+    const version = await requireVersion(ctx);
     return {
       status: 200,
-      headers: { 'x-amz-version-id': versionHeader(version, ctx) },
+      headers: versionHeaders(ctx.bucket!, version.versionId),
       body: await ownerOnlyAcl(ctx.services.catalog, version.owner),
     };
   },
@@ -64,8 +65,8 @@ export const putObjectAcl: OperationRow = {
   body: 'xml',
   status: 'not-set',
   run: async (ctx) => {
-    const version = await findObject(ctx);
-    return { ...acceptDefault(ctx), headers: { 'x-amz-version-id': versionHeader(version, ctx) } };
+    const version = await requireVersion(ctx);
+    return { ...acceptDefault(ctx), headers: versionHeaders(ctx.bucket!, version.versionId) };
   },
 };
 

@@ -4,11 +4,12 @@ import type { CommitRefusal } from '../../ddm/catalog.ts';
 import { readTagging } from '../documents.ts';
 import { S3Error } from '../errors.ts';
 import { serviceUnavailable } from '../lower-errors.ts';
+import { requireVersion } from '../objects/reading.ts';
+import { type ResponseHeaders, versionHeaders } from '../objects/response-headers.ts';
 import type { OperationContext, OperationRow } from '../operation.ts';
 import { settle } from '../outcomes.ts';
 import { validTags } from '../tags.ts';
 import { tag, wrap, xmlDocument } from '../xml.ts';
-import { findObject, versionHeader } from './find-object.ts';
 
 const query = { tagging: true } as const;
 
@@ -21,13 +22,14 @@ export const getObjectTagging: OperationRow = {
   body: 'none',
   status: 'supported',
   run: async (ctx) => {
-    const version = await findObject(ctx);
-    const tags = Object.entries(version.tags).map(([key, value]) =>
-      wrap('Tag', tag('Key', key) + tag('Value', value)),
-    );
+    const version = await requireVersion(ctx);
+    // In the order of keys: the catalog keeps no other.
+    const tags = Object.entries(version.tags)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => wrap('Tag', tag('Key', key) + tag('Value', value)));
     return {
       status: 200,
-      headers: { 'x-amz-version-id': versionHeader(version, ctx) },
+      headers: versionHeaders(ctx.bucket!, version.versionId),
       body: xmlDocument('Tagging', wrap('TagSet', tags.join(''))),
     };
   },
@@ -43,7 +45,7 @@ export const putObjectTagging: OperationRow = {
   status: 'supported',
   run: async (ctx) => ({
     status: 200,
-    headers: { 'x-amz-version-id': await replaceTags(ctx, validTags(readTagging(ctx.text))) },
+    headers: await replaceTags(ctx, validTags(readTagging(ctx.text))),
   }),
 };
 
@@ -55,14 +57,14 @@ export const deleteObjectTagging: OperationRow = {
   permission: 's3:DeleteObjectTagging',
   body: 'none',
   status: 'supported',
-  run: async (ctx) => ({ status: 204, headers: { 'x-amz-version-id': await replaceTags(ctx, {}) } }),
+  run: async (ctx) => ({ status: 204, headers: await replaceTags(ctx, {}) }),
 };
 
 async function replaceTags(
   ctx: OperationContext,
   tags: Readonly<Record<string, string>>,
-): Promise<string | undefined> {
-  const version = await findObject(ctx);
+): Promise<ResponseHeaders> {
+  const version = await requireVersion(ctx);
   const { versionId } = version;
   const outcome = await ctx.services.catalog.setTags({
     writeId: newWriteId(),
@@ -72,7 +74,7 @@ async function replaceTags(
     tags,
   });
   settle(outcome, (reason) => refusedTags(reason, ctx, versionId));
-  return versionHeader(version, ctx);
+  return versionHeaders(ctx.bucket!, versionId);
 }
 
 function refusedTags(reason: CommitRefusal, ctx: OperationContext, versionId: string): S3Error {

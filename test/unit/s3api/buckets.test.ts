@@ -117,6 +117,29 @@ describe('other bucket operations', () => {
   });
 });
 
+describe('a commit whose outcome nobody knows, and a catalog out of reach', () => {
+  it('are 503 with Retry-After, never a success and never a refusal', async () => {
+    const commits: [string, string, string, string?][] = [
+      ['createBucket', 'PUT', '/unknown-1'],
+      ['deleteBucket', 'DELETE', '/unknown-2'],
+      ['setVersioning', 'PUT', '/unknown-2?versioning', 'Enabled'],
+      ['setTags', 'DELETE', '/mine/k?tagging'],
+    ];
+    await front.request('PUT', '/unknown-2');
+    for (const fault of ['unknown-lost', 'unavailable'] as const)
+      for (const [commit, method, path, status] of commits) {
+        front.catalog.fault = (name) => (name === commit ? fault : undefined);
+        const xml = `<VersioningConfiguration><Status>${status}</Status></VersioningConfiguration>`;
+        const answer = await front.request(method, path, status === undefined ? {} : { body: xml });
+        assert.equal(answer.status, 503, `${commit} ${fault}: ${answer.text}`);
+        assert.match(answer.text, /<Code>ServiceUnavailable<\/Code>/);
+        assert.ok(answer.headers.get('retry-after'));
+      }
+    front.catalog.fault = () => undefined;
+    assert.equal(await ask('DELETE', '/unknown-2'), '204');
+  });
+});
+
 describe('authorization', () => {
   it('lets owners and root in, and nobody else', async () => {
     for (const [account, outcome] of [
@@ -263,7 +286,7 @@ describe('object tagging', () => {
 
   it('sets, reads and removes the tags of a version', async () => {
     assert.equal(await get(), '');
-    assert.equal(await put({ a: '1', b: '' }), '200');
+    assert.equal(await put({ b: '', a: '1' }), '200');
     assert.equal(
       await get(),
       '<Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>b</Key><Value></Value></Tag>',
