@@ -3,9 +3,9 @@
  * device and inode: the kernel drops it with the process however that ends, so no stale lock can exist. Elsewhere a pid
  * file with a look at whether the process still runs must do. DATA/run/supervisor.json says who holds it.
  */
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ConfigError } from '../config.ts';
 import { writeDurably } from './postgres-config.ts';
 
@@ -20,7 +20,7 @@ export async function lockFolder(dataDir: string): Promise<FolderLock> {
   const runDir = join(dataDir, 'run');
   const file = join(runDir, 'supervisor.json');
   try {
-    mkdirSync(runDir, { recursive: true, mode: 0o700 });
+    makeFolder(runDir);
   } catch (error) {
     throw unwritable(dataDir, error);
   }
@@ -34,6 +34,13 @@ export async function lockFolder(dataDir: string): Promise<FolderLock> {
     throw unwritable(dataDir, error);
   }
   return { describe, release: () => server?.close() };
+}
+
+/** Not `recursive`: that loops for ever where the system says ENOENT for a folder that is there, as /proc does. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 function listen(dataDir: string, file: string): Promise<Server> {
