@@ -13,7 +13,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const program = new Command('antipode')
     .description('An S3-compatible object store that keeps every object on a node and on its twin')
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(`antipode: ${text.replace(/^error: /, '')}`) });
+    .configureOutput({ outputError: (text, write) => write(`antipode: ${oneLine(text)}\n`) });
   addStart(program);
   addMembers(program);
   registerAdminCommands(program);
@@ -78,6 +78,13 @@ function addMembers(program: Command): void {
     await runDirectory(config.readMemberConfig(file, 'directory'));
   });
 }
+
+/** commander puts its suggestion on a line of its own. */
+const oneLine = (text: string): string =>
+  text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ');
 
 /** One line, never a stack: what is wrong and what to do stands in the message. */
 function fail(error: unknown): never {

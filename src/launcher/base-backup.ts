@@ -21,7 +21,7 @@ export interface BackupSource {
   readonly password: string;
 }
 
-/** Fills `into` (which must not exist). Rejects when the primary goes away; then `into` is incomplete. */
+/** Fills `into` (which must not exist); the caller flushes it to the disk. Rejects when the primary goes away; then `into` is incomplete. */
 export async function takeBaseBackup(source: BackupSource, into: string): Promise<void> {
   const config = {
     host: source.host,
@@ -55,7 +55,7 @@ async function unpack(tar: PassThrough, into: string): Promise<void> {
       if (type === 'directory') mkdirSync(path, { recursive: true, mode: 0o700 });
       else if (type === 'file') {
         mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-        await pipeline(entry, createWriteStream(path, { mode: 0o600, flush: true }));
+        await pipeline(entry, createWriteStream(path, { mode: 0o600 }));
         continue;
       } else throw new Error(`the backup holds a ${type}, ${name}`);
       entry.resume();
@@ -72,6 +72,7 @@ class BackupQuery {
   #fail: (error: Error) => void = () => {};
   #silence: NodeJS.Timeout | undefined;
   #connection: pg.Connection | undefined;
+  #paused = false;
 
   constructor(tar: PassThrough) {
     this.#tar = tar;
@@ -93,10 +94,14 @@ class BackupQuery {
     if (message.chunk[0] !== 0x64) return;
     // The parser reuses its buffer.
     if (this.#tar.write(Buffer.from(message.chunk.subarray(1)))) return;
+    // Messages that came in the same packet still follow after the pause.
+    if (this.#paused) return;
+    this.#paused = true;
     const { stream } = this.#connection!;
     clearTimeout(this.#silence);
     stream.pause();
     this.#tar.once('drain', () => {
+      this.#paused = false;
       this.#watch();
       stream.resume();
     });
@@ -120,8 +125,10 @@ class BackupQuery {
   handleEmptyQuery(): void {}
   handlePortalSuspended(): void {}
 
+  /** Silence counts only while we listen. */
   #watch(): void {
     clearTimeout(this.#silence);
+    if (this.#paused) return;
     this.#silence = setTimeout(
       () => this.handleError(new Error(`the primary sent nothing for ${SILENCE_MS} ms`)),
       SILENCE_MS,

@@ -35,18 +35,23 @@ export class PostgresUnusable extends Error {
   override readonly name = 'PostgresUnusable';
 }
 
+/** In the order of preference: what the current user may be able to do. */
+const candidatesHere = (): readonly RunAs[] =>
+  process.getuid?.() === 0
+    ? [{ kind: 'namespace' }, { kind: 'uid', uid: NOBODY, gid: NOBODY }]
+    : [{ kind: 'direct' }];
+
 /** @param linkDir where links may be made when node_modules is read-only @throws {PostgresUnusable} */
-export async function findPostgres(linkDir: string): Promise<PostgresBinaries> {
+export async function findPostgres(
+  linkDir: string,
+  candidates: readonly RunAs[] = candidatesHere(),
+): Promise<PostgresBinaries> {
   const native = nativeFolder();
   const found = {
     postgres: join(native, 'bin', 'postgres'),
     initdb: join(native, 'bin', 'initdb'),
     libraryPath: linkLibraries(native, linkDir),
   };
-  const candidates: RunAs[] =
-    process.getuid?.() === 0
-      ? [{ kind: 'namespace' }, { kind: 'uid', uid: NOBODY, gid: NOBODY }]
-      : [{ kind: 'direct' }];
   const failures: string[] = [];
   for (const runAs of candidates) {
     const binaries = { ...found, runAs };

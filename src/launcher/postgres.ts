@@ -20,7 +20,7 @@ const START_MS = 120_000;
 const FAST_MS = 15_000;
 const IMMEDIATE_MS = 5_000;
 const POLL_MS = 10;
-const STDERR_BYTES_MAX = 8_192;
+const WORDS_BYTES_MAX = 8_192;
 
 export class PostgresFailed extends Error {
   override readonly name = 'PostgresFailed';
@@ -82,6 +82,7 @@ export async function startPostgres(
   await ownedFolder(binaries, o.logDir);
   writePostgresConfig(o.dataDir, o);
   await giveToServer(binaries, o.dataDir);
+  const logged = logSizes(o.logDir);
   const command = wrap(binaries, binaries.postgres, ['-D', o.dataDir]);
   // A group of its own: Ctrl-C on the terminal reaches the supervisor alone, which stops the members in order.
   const child = spawn(command.file, command.args, {
@@ -92,10 +93,10 @@ export async function startPostgres(
   const words = lastWords(child);
   const ended = whenEnded(child, o.dataDir);
   const server = handle(child, o.dataDir, ended);
-  const early = await Promise.race([ended, accepting(o.dataDir, child, o.startMs ?? START_MS)]);
+  const early = await Promise.race([ended, accepting(o.dataDir, child, ended, o.startMs ?? START_MS)]);
   if (early === 'accepting') return server;
   await server.kill();
-  const log = words() || lastLogLine(o.logDir);
+  const log = words() || lastLogLine(o.logDir, logged);
   throw new PostgresFailed(`Postgres in ${o.dataDir} did not start (${early})${log && `: ${log}`}`);
 }
 
@@ -140,11 +141,16 @@ function whenEnded(child: ChildProcess, dataDir: string): Promise<string> {
 }
 
 /** postmaster.pid carries the server's state in its eighth line, as pg_ctl reads it: no connection, no password. */
-async function accepting(dataDir: string, child: ChildProcess, deadlineMs: number): Promise<string> {
+async function accepting(
+  dataDir: string,
+  child: ChildProcess,
+  ended: Promise<string>,
+  deadlineMs: number,
+): Promise<string> {
   const file = join(dataDir, 'postmaster.pid');
   const until = performance.now() + deadlineMs;
   while (performance.now() < until) {
-    if (child.exitCode !== null || child.signalCode !== null) return 'ended';
+    if (child.exitCode !== null || child.signalCode !== null) return ended;
     try {
       const lines = readFileSync(file, 'utf8').split('\n');
       if (Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready') return 'accepting';
@@ -174,21 +180,22 @@ async function giveToServer(binaries: PostgresBinaries, path: string): Promise<v
 function lastWords(child: ChildProcess): () => string {
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
-    text = (text + chunk).slice(-STDERR_BYTES_MAX);
+    text = (text + chunk).slice(-WORDS_BYTES_MAX);
   });
   return () => lastLine(text);
 }
 
-function lastLogLine(logDir: string): string {
-  try {
-    const files = readdirSync(logDir)
-      .filter((name) => name.startsWith('postgres-'))
-      .map((name) => join(logDir, name));
-    const newest = files.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
-    return newest ? lastLine(readFileSync(newest, 'utf8').slice(-STDERR_BYTES_MAX)) : '';
-  } catch {
-    return '';
-  }
+function logSizes(logDir: string): ReadonlyMap<string, number> {
+  const names = readdirSync(logDir).filter((name) => name.startsWith('postgres-'));
+  return new Map(names.map((name) => [name, statSync(join(logDir, name)).size]));
+}
+
+/** Of what was written since `before`. */
+function lastLogLine(logDir: string, before: ReadonlyMap<string, number>): string {
+  const grown = [...logSizes(logDir)].find(([name, size]) => size > (before.get(name) ?? 0));
+  if (!grown) return '';
+  const written = readFileSync(join(logDir, grown[0])).subarray(before.get(grown[0]) ?? 0);
+  return lastLine(written.subarray(-WORDS_BYTES_MAX).toString());
 }
 
 /** The last line that says what went wrong, without its prefix; '' when there is none. */

@@ -200,14 +200,24 @@ export async function takeSubnets(): Promise<Subnets> {
     const octet = 1 + ((process.pid + tries * 37) % 250);
     const guard = await listen(`127.1.${octet}.250`, 7999);
     if (!guard) continue;
-    const directory = await listen(`127.1.${octet}.5`, 7432);
-    if (directory) {
-      directory.close();
-      return { octet, release: () => guard.close() };
-    }
+    if (await areFree(octet)) return { octet, release: () => guard.close() };
     guard.close();
   }
   throw new Error('no free subnet');
+}
+
+/** Stores that were not started by this harness hold no guard. */
+async function areFree(octet: number): Promise<boolean> {
+  for (const [host, port] of [
+    [5, 7432],
+    [11, 7100],
+  ] as const)
+    for (const center of [1, 2]) {
+      const server = await listen(`127.${center}.${octet}.${host}`, port);
+      if (!server) return false;
+      server.close();
+    }
+  return true;
 }
 
 function listen(host: string, port: number): Promise<Server | null> {

@@ -11,7 +11,6 @@ import {
   type Run,
   runCommand,
   runStart,
-  type Store,
   startStore,
   takeSubnets,
 } from '../../harness/store.ts';
@@ -114,9 +113,8 @@ describe('a start is refused', () => {
   });
 
   it('when another instance runs on the same folder, and that one goes on', async () => {
-    let store: Store | null = null;
+    const store = await startStore({ nodesPerCenter: 1 });
     try {
-      store = await startStore({ nodesPerCenter: 1 });
       const subnets = await takeSubnets();
       const line = await refusal(runStart(store.dataDir, subnets));
       assert.match(line, new RegExp(`^--data: another instance \\(process ${store.pid}\\) runs on .*; `));
@@ -124,8 +122,8 @@ describe('a start is refused', () => {
       assert.equal(answer.status, 200);
       subnets.release();
     } finally {
-      assert.equal(await store?.stop(), 0);
-      if (store) assert.deepEqual(processesOf(store.dataDir), []);
+      assert.equal(await store.stop(), 0);
+      assert.deepEqual(processesOf(store.dataDir), []);
     }
   });
 });
