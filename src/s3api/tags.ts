@@ -17,6 +17,7 @@ export function validTags(pairs: Iterable<readonly [string, string]>): Readonly<
       throw invalidTag('The TagKey you have provided is invalid', key);
     if ([...value].length > VALUE_CHARS_MAX || !CHARACTERS.test(value))
       throw invalidTag('The TagValue you have provided is invalid', key);
+    if (key.startsWith('aws:')) throw invalidTag('System tags cannot be added/updated by requester', key);
     if (tags.has(key)) throw invalidTag('Cannot provide multiple Tags with the same key', key);
     tags.set(key, value);
   }

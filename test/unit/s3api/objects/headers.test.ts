@@ -37,6 +37,7 @@ describe('metadata headers', () => {
     const eleven = Array.from({ length: 11 }, (_, i) => `k${i}=v`).join('&');
     for (const [headers, code] of [
       [{ 'x-amz-tagging': 'a=1&a=2' }, 'InvalidTag'],
+      [{ 'x-amz-tagging': 'aws:a=1' }, 'InvalidTag'],
       [{ 'x-amz-tagging': 'a=%FF' }, 'InvalidArgument'],
       [{ 'x-amz-tagging': eleven }, 'BadRequest'],
       [{ 'x-amz-website-redirect-location': 'ftp://x' }, 'InvalidArgument'],
