@@ -105,6 +105,10 @@ export async function startServer(
     said = (said + data.toString()).slice(-4000);
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  // A test process that ends early takes its server along.
+  const tether = () => child.kill('SIGQUIT');
+  process.once('exit', tether);
+  child.once('exit', () => process.off('exit', tether));
   const connection = (database: string, user = 'postgres'): PostgresConnection => ({
     host: '127.0.0.1',
     port,
