@@ -9,7 +9,7 @@ import type { StartFlags } from './config.ts';
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
 
-export async function main(args: readonly string[]): Promise<void> {
+export function createProgram(): Command {
   const program = new Command('antipode')
     .description('An S3-compatible object store that keeps every object on a node and on its twin')
     .exitOverride()
@@ -17,8 +17,12 @@ export async function main(args: readonly string[]): Promise<void> {
   addStart(program);
   addMembers(program);
   registerAdminCommands(program);
+  return program;
+}
+
+export async function main(args: readonly string[]): Promise<void> {
   try {
-    await program.parseAsync([...args], { from: 'user' });
+    await createProgram().parseAsync([...args], { from: 'user' });
   } catch (error) {
     fail(error);
   }

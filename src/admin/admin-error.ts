@@ -5,7 +5,6 @@ const ADMIN_ERRORS = {
   NotFound: 404,
   NoSuchUser: 404,
   NoSuchKey: 404,
-  NoSuchBucket: 404,
   UserExists: 409,
   KeyExists: 409,
   UserHasKeys: 409,
@@ -16,7 +15,6 @@ const ADMIN_ERRORS = {
   /** Whether the change has taken effect could not be learned. Look before repeating it. */
   OutcomeUnknown: 503,
   CatalogUnavailable: 503,
-  NotImplemented: 501,
 } as const;
 
 export type AdminErrorCode = keyof typeof ADMIN_ERRORS;

@@ -56,6 +56,33 @@ export interface StatusReport {
   readonly repairs: { readonly queued: number };
 }
 
+export interface ReplicaReport {
+  readonly member: string;
+  /** `different`: the node has a blob of this id whose digest is another. */
+  readonly state: 'present' | 'missing' | 'different' | 'unreachable';
+  readonly reason?: string;
+}
+
+export interface BlobReport {
+  readonly id: string;
+  readonly size: number;
+  /** The members that should have it; null when the pair is not in this topology. */
+  readonly map: { readonly home: string | null; readonly twin: string | null };
+  readonly replicas: readonly ReplicaReport[];
+  /** Steps of a search for what the map did not find; searches are not built yet. */
+  readonly search: readonly never[];
+}
+
+export interface LocateReport {
+  readonly bucket: string;
+  readonly key: string;
+  readonly versionId: string;
+  readonly size: number;
+  readonly blobs: readonly BlobReport[];
+  /** Whether there are more blobs than are shown. */
+  readonly truncated: boolean;
+}
+
 export interface UserReport {
   readonly id: string;
   readonly displayName: string;

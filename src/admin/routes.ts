@@ -11,20 +11,19 @@ import {
   bucketsQuery,
   keyChange,
   keysQuery,
+  type LocateReport,
   locateQuery,
   newKey,
   newUser,
   type StatusReport,
 } from './api.ts';
-
-/** Where an object's bytes are; null when there is no such object. */
-export type Locate = (query: { bucket: string; key: string; versionId?: string }) => Promise<unknown | null>;
+import type { LocateQuery } from './locate.ts';
 
 export interface RouteServices {
   readonly accounts: Accounts;
   readonly catalog: Catalog;
   readonly status: () => Promise<StatusReport>;
-  readonly locate?: Locate;
+  readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
 }
 
 export function adminRoutes({ accounts, catalog, status, locate }: RouteServices): Router {
@@ -70,7 +69,6 @@ export function adminRoutes({ accounts, catalog, status, locate }: RouteServices
   });
 
   router.get('/locate', async (req, res) => {
-    if (!locate) throw new AdminError('NotImplemented', 'this gateway cannot locate objects');
     const { versionId, ...query } = parse(locateQuery, req.query);
     const found = await locate({ ...query, ...(versionId === undefined ? {} : { versionId }) });
     if (found === null)

@@ -15,8 +15,9 @@ import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
 import { ADMIN_PREFIX } from './api.ts';
+import { locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
-import { adminRoutes, type Locate } from './routes.ts';
+import { adminRoutes } from './routes.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
 import { within } from './within.ts';
 
@@ -29,7 +30,6 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly metrics: Metrics;
   /** The gateway that this is part of: its requests are those that `metrics` has counted. */
   readonly self?: MemberId;
-  readonly locate?: Locate;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;
@@ -120,8 +120,7 @@ function adminApp(options: AdminOptions): Express {
     const { type, text } = await metrics.page();
     res.type(type).send(text);
   });
-  const { locate } = options;
-  const routes = adminRoutes({ accounts, catalog, status, ...(locate ? { locate } : {}) });
+  const routes = adminRoutes({ accounts, catalog, status, locate: (query) => locateObject(options, query) });
   app.use(
     ADMIN_PREFIX,
     requireRoot({ findAccessKey: (id) => catalog.findAccessKey(id), openSecret, clock }),

@@ -3,9 +3,17 @@
  * redundancy is lost), 2 usage or configuration. `--json` prints one JSON document and nothing else.
  */
 import type { Command } from 'commander';
-import type { BucketReport, KeyReport, NewKeyReport, StatusReport, UserReport } from '../admin/api.ts';
+import type {
+  BucketReport,
+  KeyReport,
+  LocateReport,
+  NewKeyReport,
+  StatusReport,
+  UserReport,
+} from '../admin/api.ts';
 import type { AdminClient, AdminFlags } from './admin-client.ts';
 import { CommandError } from './command-error.ts';
+import { locateText } from './locate-view.ts';
 import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
 import { table } from './table.ts';
@@ -39,7 +47,8 @@ export function registerAdminCommands(program: Command): void {
     .action((s3url: string, flags: CommonFlags) =>
       run(flags, async (client) => {
         const query = new URLSearchParams({ ...parseS3Url(s3url) });
-        print(JSON.stringify(await client.send('GET', `/locate?${query}`), null, flags.json ? 0 : 2));
+        const found = await client.send<LocateReport>('GET', `/locate?${query}`);
+        show(flags, found, locateText(found));
       }),
     );
 }

@@ -20,7 +20,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   ddm: { values: ['base', 'twin'] },
   dosm: { values: ['base', 'twin', ...NODE_PROTOCOL], types: ['ddm'] },
   s3api: { values: ['base', 'identity', 'dosm', ...CATALOG_INTERFACE] },
-  jobs: { values: ['base', 'dosm', ...CATALOG_INTERFACE], types: ['twin', 'nodes'] },
+  jobs: { values: ['base', 'dosm', ...CATALOG_INTERFACE, ...NODE_PROTOCOL], types: ['twin', 'nodes'] },
   admin: { values: ['base', 'ddm', 'dosm', 'twin', 'identity'], types: ['nodes'] },
   cli: { values: ['base', 'identity', 'config.ts', 'admin/api.ts'], types: ['admin', 'twin', 'ddm'] },
   'config.ts': { values: ['base', 'twin'] },

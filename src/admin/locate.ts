@@ -1,0 +1,90 @@
+/**
+ * Where the bytes of an object are: what the catalog's row says (the map), and what each node that should have a
+ * replica says when it is asked now. Never fails because a node is down: its answer is then `unreachable`.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { MemberId } from '../base/ids.ts';
+import type { BlobRef, Bucket, Catalog, ObjectVersion } from '../ddm/catalog.ts';
+import type { NodeClient } from '../nodes/protocol.ts';
+import type { Topology } from '../twin/topology.ts';
+import type { BlobReport, LocateReport, ReplicaReport } from './api.ts';
+import { within } from './within.ts';
+
+export interface LocateSources {
+  readonly catalog: Pick<Catalog, 'findBucket' | 'findVersion' | 'readManifest'>;
+  readonly clients: ReadonlyMap<MemberId, Pick<NodeClient, 'stat'>>;
+  readonly topology: Topology;
+  readonly clock: Clock;
+  readonly deadlineMs?: number;
+}
+
+export interface LocateQuery {
+  readonly bucket: string;
+  readonly key: string;
+  readonly versionId?: string;
+}
+
+/** An object of 10,000 parts names 10,000 blobs; the report stops here and says so. */
+const BLOBS_MAX = 200;
+const BLOBS_AT_ONCE = 8;
+const DEADLINE_MS = 2_000;
+
+/** null: there is no such bucket or object. */
+export async function locateObject(sources: LocateSources, query: LocateQuery): Promise<LocateReport | null> {
+  const bucket = await sources.catalog.findBucket(query.bucket);
+  const version = bucket && (await sources.catalog.findVersion(bucket.id, query.key, query.versionId));
+  if (!bucket || !version) return null;
+  const refs = await blobsOf(sources.catalog, bucket, version);
+  const blobs: BlobReport[] = [];
+  for (let i = 0; i < Math.min(refs.length, BLOBS_MAX); i += BLOBS_AT_ONCE) {
+    const batch = refs.slice(i, Math.min(i + BLOBS_AT_ONCE, BLOBS_MAX));
+    blobs.push(...(await Promise.all(batch.map((blob) => describeBlob(sources, blob)))));
+  }
+  const { key, versionId, size } = version;
+  return { bucket: bucket.name, key, versionId, size, blobs, truncated: refs.length > BLOBS_MAX };
+}
+
+async function blobsOf(
+  catalog: LocateSources['catalog'],
+  bucket: Bucket,
+  { content }: ObjectVersion,
+): Promise<readonly BlobRef[]> {
+  switch (content.kind) {
+    case 'empty':
+      return [];
+    case 'blob':
+      return [content.blob];
+    case 'manifest': {
+      const parts = await catalog.readManifest(bucket.id, content.manifestId);
+      return parts.flatMap((part) => (part.blob ? [part.blob] : []));
+    }
+  }
+}
+
+async function describeBlob(sources: LocateSources, blob: BlobRef): Promise<BlobReport> {
+  const [home, twin] = sources.topology.pairs.get(blob.pair)?.members ?? [null, null];
+  const holders = [home, twin, ...(blob.offMap ?? [])].filter((id) => id !== null);
+  const replicas = await Promise.all(
+    holders.map(async (member) => ({ member, ...(await askReplica(sources, member, blob)) })),
+  );
+  return { id: blob.id, size: blob.size, map: { home, twin }, replicas, search: [] };
+}
+
+async function askReplica(
+  { clients, clock, deadlineMs = DEADLINE_MS }: LocateSources,
+  member: MemberId,
+  blob: BlobRef,
+): Promise<Omit<ReplicaReport, 'member'>> {
+  const client = clients.get(member);
+  if (!client) return { state: 'unreachable', reason: 'this gateway has no connection to it' };
+  try {
+    const entry = await within(clock, deadlineMs, client.stat(blob.id));
+    if (!entry) return { state: 'missing' };
+    const same = entry.size === blob.size && entry.root.equals(blob.root);
+    return same
+      ? { state: 'present' }
+      : { state: 'different', reason: 'its digest is not the one of the catalog' };
+  } catch (error) {
+    return { state: 'unreachable', reason: (error as Error).message };
+  }
+}

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type LocateSources, locateObject } from '../../../src/admin/locate.ts';
+import { systemClock } from '../../../src/base/clock.ts';
+import type { BlobId, MemberId, PairId } from '../../../src/base/ids.ts';
+import type {
+  BlobRef,
+  Bucket,
+  ManifestPart,
+  ObjectVersion,
+  VersionContent,
+} from '../../../src/ddm/catalog.ts';
+import { type InventoryEntry, NodeError } from '../../../src/nodes/protocol.ts';
+
+const [a, b] = ['node-a11' as MemberId, 'node-b11' as MemberId];
+const pair = 'node/11' as PairId;
+const root = Buffer.alloc(32, 1);
+const blob = (n: number): BlobRef => ({ id: String(n).padStart(32, '0') as BlobId, size: 10, root, pair });
+const holds = (entry: Partial<InventoryEntry> | null) => ({
+  stat: async () => (entry === null ? null : ({ size: 10, root, ...entry } as InventoryEntry)),
+});
+
+function sources(
+  content: VersionContent,
+  nodes: [MemberId, { stat: LocateStat }][],
+  parts: ManifestPart[] = [],
+) {
+  const version = { key: 'k', versionId: 'null', size: 10, content } as ObjectVersion;
+  const found: LocateSources = {
+    catalog: {
+      findBucket: async (name) => (name === 'b' ? ({ id: 1, name: 'b' } as unknown as Bucket) : null),
+      findVersion: async (_bucket, key) => (key === 'k' ? version : null),
+      readManifest: async () => parts,
+    },
+    clients: new Map(nodes),
+    topology: {
+      centers: [],
+      members: new Map(),
+      pairs: new Map([[pair, { id: pair, kind: 'node', members: [a, b], weight: 1 }]]),
+    },
+    clock: systemClock,
+    deadlineMs: 30,
+  };
+  return found;
+}
+type LocateStat = (id: BlobId) => Promise<InventoryEntry | null>;
+
+const statesOf = async (found: LocateSources) => {
+  const report = await locateObject(found, { bucket: 'b', key: 'k' });
+  return report!.blobs.map((each) => each.replicas.map((replica) => [replica.member, replica.state]));
+};
+
+describe('locateObject', () => {
+  it('names home and twin, and what each says', async () => {
+    const one = { kind: 'blob', blob: blob(1) } as const;
+    const report = await locateObject(
+      sources(one, [
+        [a, holds({})],
+        [b, holds({})],
+      ]),
+      { bucket: 'b', key: 'k' },
+    );
+    assert.deepEqual(report, {
+      bucket: 'b',
+      key: 'k',
+      versionId: 'null',
+      size: 10,
+      truncated: false,
+      blobs: [
+        {
+          id: blob(1).id,
+          size: 10,
+          map: { home: a, twin: b },
+          replicas: [
+            { member: a, state: 'present' },
+            { member: b, state: 'present' },
+          ],
+          search: [],
+        },
+      ],
+    });
+  });
+
+  it('tells missing, different, refused and silent replicas apart', async () => {
+    const one = { kind: 'blob', blob: blob(1) } as const;
+    const silent = { stat: () => new Promise<never>(() => {}) };
+    const dead = {
+      stat: async () => {
+        throw new NodeError('unreachable', b, 'refused');
+      },
+    };
+    const other = holds({ root: Buffer.alloc(32, 2) });
+    assert.deepEqual(
+      await statesOf(
+        sources(one, [
+          [a, holds(null)],
+          [b, other],
+        ]),
+      ),
+      [
+        [
+          [a, 'missing'],
+          [b, 'different'],
+        ],
+      ],
+    );
+    assert.deepEqual(
+      await statesOf(
+        sources(one, [
+          [a, silent],
+          [b, dead],
+        ]),
+      ),
+      [
+        [
+          [a, 'unreachable'],
+          [b, 'unreachable'],
+        ],
+      ],
+    );
+    assert.deepEqual(await statesOf(sources(one, [])), [
+      [
+        [a, 'unreachable'],
+        [b, 'unreachable'],
+      ],
+    ]);
+  });
+
+  it('follows manifests, passes over empty parts, and stops at a bound', async () => {
+    const part = (n: number): ManifestPart => ({
+      partNumber: n,
+      offset: 0,
+      size: 10,
+      etag: '',
+      blob: n === 2 ? null : blob(n),
+    });
+    const parts = Array.from({ length: 300 }, (_, i) => part(i + 1));
+    const content = { kind: 'manifest', manifestId: 1, partCount: 300 } as const;
+    const found = sources(
+      content,
+      [
+        [a, holds({})],
+        [b, holds({})],
+      ],
+      parts,
+    );
+    const report = (await locateObject(found, { bucket: 'b', key: 'k' }))!;
+    assert.equal(report.blobs.length, 200);
+    assert.equal(report.blobs[1]!.id, blob(3).id);
+    assert.equal(report.truncated, true);
+  });
+
+  it('has nothing to show of an empty object, and null for what is not there', async () => {
+    const found = sources({ kind: 'empty' }, []);
+    assert.deepEqual((await locateObject(found, { bucket: 'b', key: 'k' }))!.blobs, []);
+    assert.equal(await locateObject(found, { bucket: 'b', key: 'other' }), null);
+    assert.equal(await locateObject(found, { bucket: 'other', key: 'k' }), null);
+  });
+});
