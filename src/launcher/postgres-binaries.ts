@@ -7,6 +7,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { userInfo } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -17,7 +18,7 @@ const TRY_MS = 10_000;
 export type RunAs =
   /** As we are: an ordinary user. */
   | { readonly kind: 'direct' }
-  /** We are root, which Postgres refuses: in a user namespace of its own root looks like nobody and files stay ours. */
+  /** Root, which Postgres refuses, or a uid without a name, looks like nobody in a user namespace; files stay ours. */
   | { readonly kind: 'namespace' }
   /** We are root and may not make namespaces: under another uid, which must be able to reach the folders. */
   | { readonly kind: 'uid'; readonly uid: number; readonly gid: number };
@@ -36,10 +37,19 @@ export class PostgresUnusable extends Error {
 }
 
 /** In the order of preference: what the current user may be able to do. */
-const candidatesHere = (): readonly RunAs[] =>
-  process.getuid?.() === 0
-    ? [{ kind: 'namespace' }, { kind: 'uid', uid: NOBODY, gid: NOBODY }]
-    : [{ kind: 'direct' }];
+function candidatesHere(): readonly RunAs[] {
+  if (process.getuid?.() === 0) return [{ kind: 'namespace' }, { kind: 'uid', uid: NOBODY, gid: NOBODY }];
+  // initdb looks its user up by name; a container may run under a uid that nobody has written down.
+  return hasName() ? [{ kind: 'direct' }] : [{ kind: 'namespace' }, { kind: 'direct' }];
+}
+
+function hasName(): boolean {
+  try {
+    return userInfo().username !== '';
+  } catch {
+    return false;
+  }
+}
 
 /** @param linkDir where links may be made when node_modules is read-only @throws {PostgresUnusable} */
 export async function findPostgres(
@@ -124,7 +134,8 @@ function linkLibraries(native: string, linkDir: string): string | null {
   } catch {
     mkdirSync(linkDir, { recursive: true, mode: 0o755 });
     for (const { source, target } of links) makeLink(join(root, source), join(linkDir, basename(target)));
-    return linkDir;
+    // A library that is found by its link looks for its own needs beside the link.
+    return `${linkDir}:${join(native, 'lib')}`;
   }
 }
 
