@@ -24,7 +24,7 @@ export interface DosmOptions {
   readonly center: string | null;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly tuning?: Partial<DosmTuning>;
   /** Only for simulated worlds, which must replay. */
   readonly newBlobId?: () => BlobId;

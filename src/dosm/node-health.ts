@@ -25,9 +25,9 @@ const IS_MISS: Readonly<Record<NodeErrorKind, boolean>> = {
 export class NodeHealth {
   readonly #suspicion: Suspicion;
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #log: Pick<Logger, 'info' | 'warn'>;
 
-  constructor(suspicion: Suspicion, clock: Clock, log: Logger) {
+  constructor(suspicion: Suspicion, clock: Clock, log: Pick<Logger, 'info' | 'warn'>) {
     this.#suspicion = suspicion;
     this.#clock = clock;
     this.#log = log;

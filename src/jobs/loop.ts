@@ -11,7 +11,7 @@ export interface LoopOptions {
   readonly run: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
 }
 export interface LoopCounts {
   runs: number;

@@ -26,6 +26,7 @@ const BATCHES_MAX = 50;
 
 /** Adds to `counts` as it goes. @throws what the catalog threw */
 export async function reclaim(deps: ReclaimDeps, counts: ReclaimCounts, signal: AbortSignal): Promise<void> {
+  const away = new Set<MemberId>();
   for (let batches = 0; batches < BATCHES_MAX; batches += 1) {
     signal.throwIfAborted();
     const dying = await deps.catalog.takeDyingBlobs(deps.batch, deps.blobGraceMs);
@@ -33,16 +34,21 @@ export async function reclaim(deps: ReclaimDeps, counts: ReclaimCounts, signal: 
     const gone = await deleteEverywhere(
       deps,
       dying.map(({ blob }) => blob),
+      away,
     );
     if (gone.length > 0) await deps.catalog.forgetBlobs(gone);
     counts.reclaimed += gone.length;
     counts.postponed += dying.length - gone.length;
-    if (gone.length === 0 || dying.length < deps.batch) return;
+    if (dying.length < deps.batch) return;
   }
 }
 
-/** The blobs whose holders have all confirmed. */
-async function deleteEverywhere(deps: ReclaimDeps, blobs: readonly BlobRef[]): Promise<BlobId[]> {
+/** The blobs whose holders have all confirmed. A member that is `away` is not asked, and joins it when it fails. */
+async function deleteEverywhere(
+  deps: ReclaimDeps,
+  blobs: readonly BlobRef[],
+  away: Set<MemberId>,
+): Promise<BlobId[]> {
   const byMember = new Map<MemberId, BlobId[]>();
   const waiting = new Set<BlobId>();
   for (const blob of blobs) {
@@ -56,7 +62,8 @@ async function deleteEverywhere(deps: ReclaimDeps, blobs: readonly BlobRef[]): P
   }
   await Promise.all(
     [...byMember].map(async ([member, ids]) => {
-      if (await deleteOn(deps.clients.get(member), ids)) return;
+      if (!away.has(member) && (await deleteOn(deps.clients.get(member), ids))) return;
+      away.add(member);
       for (const id of ids) waiting.add(id);
     }),
   );

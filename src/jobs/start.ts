@@ -37,7 +37,7 @@ export interface JobsOptions {
   readonly topology: Pick<Topology, 'pairs'>;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly intervals?: Partial<JobIntervals>;
 }
 /** Since the start of this process. */

@@ -69,7 +69,7 @@ export function writeRequest(bytes: Buffer, more: Partial<WriteRequest> = {}): W
     source: piecesOf(bytes),
     placement: { kind: 'object', bucket: 'bucket', key: 'key' },
     intent: { bucket: 'bucket', key: 'key' },
-    writeId: 'write-1' as WriteId,
+    writeId: '00000000-0000-4000-8000-000000000001' as WriteId,
     ...more,
   };
 }
