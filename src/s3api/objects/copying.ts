@@ -48,35 +48,23 @@ export function requireCopySize(bytes: number): void {
     });
 }
 
-/** `length` bytes of another object, hashed while they pass. */
-export async function bytesOf(
-  ctx: OperationContext,
+/**
+ * Bytes of another object, hashed while they pass. The read is opened when the first byte is asked for, so a write that
+ * fails before leaves no read behind.
+ */
+export function bytesOf(
+  ctx: Pick<OperationContext, 'services' | 'signal'>,
   version: ObjectVersion,
   range: ByteRange | null,
-): Promise<ByteSource> {
-  const bytes = range === null ? [] : await openRange(ctx, version, range);
-  const length = range === null ? 0 : range.to - range.from + 1;
-  return hashed(bytes, length);
-}
-
-async function openRange(
-  ctx: OperationContext,
-  version: ObjectVersion,
-  range: ByteRange,
-): Promise<AsyncIterable<Buffer>> {
-  const segments = await segmentsOf(ctx, version, range);
-  if (segments === null) throw new BytesUnavailable('the source was replaced in the meantime');
-  return ctx.services.dosm.read({ segments, signal: ctx.signal });
-}
-
-function hashed(bytes: AsyncIterable<Buffer> | readonly Buffer[], length: number): ByteSource {
+): ByteSource {
   const md5 = createHasher('MD5');
   let hashers: readonly { algorithm: ChecksumAlgorithm; hasher: ReturnType<typeof createHasher> }[] = [];
   return {
-    length,
+    length: range === null ? 0 : range.to - range.from + 1,
     async *stream(algorithms = []) {
       hashers = algorithms.map((algorithm) => ({ algorithm, hasher: createHasher(algorithm) }));
-      for await (const chunk of bytes) {
+      if (range === null) return;
+      for await (const chunk of await openRange(ctx, version, range)) {
         md5.update(chunk);
         for (const { hasher } of hashers) hasher.update(chunk);
         yield chunk;
@@ -91,6 +79,16 @@ function hashed(bytes: AsyncIterable<Buffer> | readonly Buffer[], length: number
   };
 }
 
+async function openRange(
+  ctx: Pick<OperationContext, 'services' | 'signal'>,
+  version: ObjectVersion,
+  range: ByteRange,
+): Promise<AsyncIterable<Buffer>> {
+  const segments = await segmentsOf(ctx, version, range);
+  if (segments === null) throw new BytesUnavailable('the source was replaced in the meantime');
+  return ctx.services.dosm.read({ segments, signal: ctx.signal });
+}
+
 /** The digests of bytes that stay where they are. */
 export async function digestsOf(
   ctx: OperationContext,
@@ -98,7 +96,7 @@ export async function digestsOf(
   range: ByteRange | null,
   algorithms: readonly ChecksumAlgorithm[],
 ): Promise<ReturnType<ByteSource['result']>> {
-  const source = await bytesOf(ctx, version, range);
+  const source = bytesOf(ctx, version, range);
   for await (const _ of source.stream(algorithms));
   return source.result();
 }

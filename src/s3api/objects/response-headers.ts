@@ -13,6 +13,10 @@ export type ResponseHeaders = Record<string, string | number | undefined>;
 /** What HTTP can carry in a header value, as latin1 text. */
 const CARRIED = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+/** Rows may be changed in SQL: what a header cannot carry is left out, and does not break the answer. */
+const carried = (value: string | undefined): string | undefined =>
+  value !== undefined && CARRIED.test(value) ? value : undefined;
+
 /** x-amz-version-id; a bucket that was never versioned shows none. */
 export function versionHeaders(bucket: Bucket, versionId: string | undefined): ResponseHeaders {
   const shown = versionId !== undefined && (versionId !== 'null' || bucket.versioning !== 'unversioned');
@@ -28,8 +32,8 @@ export function validatorHeaders(bucket: Bucket, version: ObjectVersion): Respon
   return {
     etag: quoted(version.etag),
     'last-modified': version.lastModified.toUTCString(),
-    'cache-control': version.system.cacheControl,
-    expires: version.system.expires,
+    'cache-control': carried(version.system.cacheControl),
+    expires: carried(version.system.expires),
     ...versionHeaders(bucket, version.versionId),
   };
 }
@@ -41,11 +45,11 @@ export function objectHeaders(bucket: Bucket, version: ObjectVersion): ResponseH
   return {
     ...validatorHeaders(bucket, version),
     'accept-ranges': 'bytes',
-    'content-type': system.contentType ?? DEFAULT_CONTENT_TYPE,
-    'content-disposition': system.contentDisposition,
-    'content-encoding': system.contentEncoding,
-    'content-language': system.contentLanguage,
-    'x-amz-website-redirect-location': system.websiteRedirectLocation,
+    'content-type': carried(system.contentType) ?? DEFAULT_CONTENT_TYPE,
+    'content-disposition': carried(system.contentDisposition),
+    'content-encoding': carried(system.contentEncoding),
+    'content-language': carried(system.contentLanguage),
+    'x-amz-website-redirect-location': carried(system.websiteRedirectLocation),
     'x-amz-storage-class': version.storageClass === 'STANDARD' ? undefined : version.storageClass,
     'x-amz-tagging-count': tags === 0 ? undefined : tags,
     ...userHeaders(version.user),

@@ -111,7 +111,7 @@ async function checksumOfShare(
 async function streamBytes(ctx: OperationContext, source: OpenedSource, put: CommonPut): Promise<Copied> {
   const { version } = source;
   const algorithm = requestedAlgorithm(ctx.headers) ?? version.checksum?.algorithm ?? DEFAULT_ALGORITHM;
-  const bytes = await bytesOf(ctx, version, rangeOfAll(version.size));
+  const bytes = bytesOf(ctx, version, rangeOfAll(version.size));
   const written = await writeBytes(ctx, bytes, {
     placement: { kind: 'object', bucket: ctx.bucketName, key: ctx.key },
     extraChecksums: [algorithm],

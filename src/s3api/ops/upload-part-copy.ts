@@ -120,7 +120,7 @@ async function shareBlob(
 async function streamBytes(ctx: OperationContext, source: OpenedSource, target: Target): Promise<Copied> {
   const { upload, partNumber, range } = target;
   const algorithm: ChecksumAlgorithm = algorithmOf(upload);
-  const bytes = await bytesOf(ctx, source.version, range);
+  const bytes = bytesOf(ctx, source.version, range);
   const { uploadId } = upload;
   const written = await writeBytes(ctx, bytes, {
     placement: { kind: 'part', uploadId, partNumber },

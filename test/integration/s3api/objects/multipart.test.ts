@@ -17,13 +17,12 @@ import {
   HeadObjectCommand,
   ListPartsCommand,
   PutObjectCommand,
-  type S3ServiceException,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { LIMITS } from '../../../../src/base/limits.ts';
-import { type SdkFront, startSdkFront } from './sdk-front.ts';
+import { fails, type SdkFront, startSdkFront } from './sdk-front.ts';
 
 const Bucket = 'multipart';
 const PART = LIMITS.partBytesMin;
@@ -74,15 +73,6 @@ const get = async (Key: string, more = {}) => {
   return { ...answer, bytes: Buffer.from(await answer.Body!.transformToByteArray()) };
 };
 
-async function fails(work: Promise<unknown>, status: number, name: string): Promise<S3ServiceException> {
-  const error = await work.then(
-    () => assert.fail('it did not fail'),
-    (reason: unknown) => reason as S3ServiceException,
-  );
-  assert.deepEqual([error.$metadata?.httpStatusCode, error.name], [status, name], String(error));
-  return error;
-}
-
 describe('a multipart upload', () => {
   it('becomes one object, read whole, by range and by part', async () => {
     const Key = 'whole';
@@ -112,6 +102,16 @@ describe('a multipart upload', () => {
       assert.equal(part.ETag, answer.ETag);
     }
     await fails(get(Key, { PartNumber: 4 }), 416, 'InvalidPartNumber');
+  });
+
+  it('is looked up again when its manifest goes between two statements', async () => {
+    const read = front.catalog.readManifest.bind(front.catalog);
+    let calls = 0;
+    front.catalog.readManifest = async (...args) => (++calls === 1 ? [] : read(...args));
+    assert.ok((await get('whole')).bytes.equals(whole));
+    front.catalog.readManifest = async () => [];
+    await fails(get('whole'), 503, 'ServiceUnavailable');
+    front.catalog.readManifest = read;
   });
 
   it('gives its object a full CRC64NVME when nothing was asked', async () => {

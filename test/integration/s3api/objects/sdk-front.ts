@@ -2,7 +2,8 @@
  * The S3 front with real signatures and verified bodies over the model catalog and the model DOSM, and an
  * @aws-sdk/client-s3 with its default settings that talks to it over HTTP.
  */
-import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import assert from 'node:assert/strict';
+import { S3Client, type S3ClientConfig, type S3ServiceException } from '@aws-sdk/client-s3';
 import { pino } from 'pino';
 import { systemClock } from '../../../../src/base/clock.ts';
 import type { AccountId } from '../../../../src/base/ids.ts';
@@ -76,4 +77,18 @@ function signedReaders(catalog: ModelCatalog): RequestReaders {
     region: REGION,
     service: 's3',
   });
+}
+
+/** The error that S3 answers with, which must have this status and code. */
+export async function fails(
+  work: Promise<unknown>,
+  status: number,
+  name: string,
+): Promise<S3ServiceException> {
+  const error = await work.then(
+    () => assert.fail('it did not fail'),
+    (reason: unknown) => reason as S3ServiceException,
+  );
+  assert.deepEqual([error.$metadata?.httpStatusCode, error.name], [status, name], String(error));
+  return error;
 }

@@ -47,7 +47,7 @@ describe('metadata headers', () => {
 
   it('counts metadata that no header carries', () => {
     const version = {
-      system: {},
+      system: { contentType: 'a\nb' },
       user: { fine: 'ü', broken: 'a\nb', wide: '\u4e00' },
       tags: {},
       storageClass: 'STANDARD',
@@ -58,6 +58,7 @@ describe('metadata headers', () => {
     const headers = objectHeaders({ versioning: 'unversioned' } as Bucket, version);
     assert.equal(headers['x-amz-meta-fine'], 'ü');
     assert.equal(headers['x-amz-missing-meta'], 2);
+    assert.equal(headers['content-type'], 'binary/octet-stream');
     assert.equal(headers['x-amz-version-id'], undefined);
   });
 
