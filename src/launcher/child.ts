@@ -117,7 +117,8 @@ export class Child {
     const words = this.#words
       .trim()
       .split('\n')
-      .findLast((line) => /error/i.test(line));
+      .findLast((line) => /^antipode: |error/i.test(line))
+      ?.replace(/^antipode: /, '');
     const what = words ? `${how}: ${words.trim()}` : how;
     if (this.#stopping) {
       this.#events.ended(what, null);

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { MemberId, PairId } from '../base/ids.ts';
+import { syncFolder } from './durable.ts';
 
 export interface Decision {
   /** ISO 8601. */
@@ -56,14 +57,5 @@ function parse(line: string): Decision | null {
     return JSON.parse(line) as Decision;
   } catch {
     return null;
-  }
-}
-
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }

@@ -2,19 +2,11 @@
  * How the data folders of a directory pair come to be. Each function leaves either a complete folder or none under the
  * final name: work happens in `….new`, and a folder that is replaced is set aside, not deleted, until its successor runs.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BackupSource, takeBaseBackup } from './base-backup.ts';
+import { syncFolder, syncTree } from './durable.ts';
 import { initPostgres, isInitialized } from './postgres.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import { SYNCHRONOUS_CONF } from './postgres-config.ts';
@@ -32,9 +24,8 @@ export async function makePairFolders(
   const fresh = `${o.primary}.new`;
   rmSync(fresh, { recursive: true, force: true });
   await initPostgres(binaries, { dataDir: fresh, superuserPassword: o.superuserPassword });
-  o.progress('made the catalog');
   renameSync(fresh, o.primary);
-  syncPath(dirname(o.primary));
+  syncFolder(dirname(o.primary));
   o.progress('made the catalog');
   // Interrupted here, the next start finds no twin and its agent seeds one: a twin without a primary is a lost primary.
   await copyAsStandby(o.primary, o.standby);
@@ -46,7 +37,7 @@ async function copyAsStandby(from: string, to: string): Promise<void> {
   rmSync(fresh, { recursive: true, force: true });
   rmSync(to, { recursive: true, force: true });
   await cp(from, fresh, { recursive: true, preserveTimestamps: true });
-  finishStandby(fresh, to);
+  await finishStandby(fresh, to);
 }
 
 /** A standby anew from the running primary. What was there is set aside as `….aside` (an older one goes). */
@@ -60,7 +51,7 @@ export async function reseedStandby(source: BackupSource, dataDir: string): Prom
     rmSync(asideOf(dataDir), { recursive: true, force: true });
     renameSync(dataDir, asideOf(dataDir));
   }
-  finishStandby(fresh, dataDir);
+  await finishStandby(fresh, dataDir);
 }
 
 /** Once the successor has caught up. */
@@ -69,27 +60,9 @@ export const dropAside = (dataDir: string): void =>
 
 const asideOf = (dataDir: string): string => `${dataDir}.aside`;
 
-function finishStandby(fresh: string, dataDir: string): void {
+async function finishStandby(fresh: string, dataDir: string): Promise<void> {
   writeFileSync(join(fresh, STANDBY_SIGNAL), '', { mode: 0o600 });
-  syncTree(fresh);
+  await syncTree(fresh);
   renameSync(fresh, dataDir);
-  syncPath(dirname(dataDir));
-}
-
-function syncTree(path: string): void {
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
-    const at = join(path, entry.name);
-    if (entry.isDirectory()) syncTree(at);
-    else if (entry.isFile()) syncPath(at);
-  }
-  syncPath(path);
-}
-
-function syncPath(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+  syncFolder(dirname(dataDir));
 }

@@ -51,7 +51,7 @@ export class Directories implements DirectoryLocator {
   /** For `status`: what the supervisor knows, and that this gateway runs. */
   members(): readonly MemberState[] {
     const known = this.#state?.members ?? [];
-    return known.map((m) => (m.id === this.#self ? { ...m, pid: process.pid, condition: 'serving' } : m));
+    return known.map((m) => (m.id === this.#self ? { id: m.id, pid: process.pid } : m));
   }
 
   #connection(pair: PairId, user: string, password: string): PostgresConnection | null {

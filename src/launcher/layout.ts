@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MemberId, PairId } from '../base/ids.ts';
 import type { ClusterConfig, MemberConfig, StartConfig } from '../config.ts';
-import { writeDurably } from './postgres-config.ts';
+import { writeDurably } from './durable.ts';
 
 const DIRECTORY_HOST = 5;
 const NODE_HOST_FIRST = 11;

@@ -5,8 +5,8 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { writeDurably } from './durable.ts';
 import type { Plan } from './layout.ts';
-import { writeDurably } from './postgres-config.ts';
 import { endLeftovers } from './postgres-processes.ts';
 
 /** The longest orderly end of a member: the gateway drains for ten seconds. */

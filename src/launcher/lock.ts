@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { ConfigError } from '../config.ts';
-import { writeDurably } from './postgres-config.ts';
+import { writeDurably } from './durable.ts';
 
 export interface FolderLock {
   /** Adds what others may want to know of the running store, e.g. its addresses. */

@@ -17,6 +17,8 @@ export interface MemberProcess {
   readonly supervised: boolean;
   send(message: FromMember): void;
   onMessage(handler: (message: ToMember) => void): void;
+  /** Says why it cannot run (trying again would not help), and ends with 2. */
+  refuse(message: string): Promise<never>;
   /** Run in reverse order of registration when the member ends. */
   onEnd(step: () => Promise<void>): void;
 }
@@ -36,6 +38,11 @@ export function memberProcess(o: { id: string; dataDir: string; logLevel: string
       await step().catch((error: unknown) => log.error({ err: error }, 'could not end cleanly'));
     process.exit(0);
   };
+  const send = (message: FromMember) =>
+    new Promise<void>((resolve) => {
+      if (process.connected && process.send) process.send(message, undefined, {}, () => resolve());
+      else resolve();
+    });
   process.on('disconnect', () => void end('the supervisor is gone'));
   process.on('SIGTERM', () => void end('SIGTERM'));
   process.on('SIGINT', () => void end('SIGINT'));
@@ -49,8 +56,11 @@ export function memberProcess(o: { id: string; dataDir: string; logLevel: string
   return {
     log,
     supervised,
-    send: (message) => {
-      if (process.connected) process.send?.(message, undefined, {}, () => {});
+    send: (message) => void send(message),
+    async refuse(message) {
+      await send({ type: 'refused', message });
+      if (!supervised) process.stderr.write(`antipode: ${message}\n`);
+      process.exit(2);
     },
     onMessage: (handler) => process.on('message', handler),
     onEnd: (step) => void steps.push(step),

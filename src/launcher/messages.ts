@@ -11,7 +11,8 @@ export interface MemberState {
   readonly id: MemberId;
   /** null: no process runs. For a directory, its Postgres. */
   readonly pid: number | null;
-  readonly condition: Condition;
+  /** Absent for what runs and is judged by whether it answers. */
+  readonly condition?: Condition;
   /** Directories alone. */
   readonly primary?: boolean;
 }

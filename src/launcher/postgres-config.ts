@@ -3,8 +3,8 @@
  * The one thing that changes while it runs, the synchronous set, lives in a file of its own (SYNCHRONOUS_CONF), so that
  * the decider changes it by writing the file and sending SIGHUP, with no connection that could be missing.
  */
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { writeDurably } from './durable.ts';
 
 export const SYNCHRONOUS_CONF = 'synchronous.conf';
 export const SUPERUSER = 'postgres';
@@ -132,16 +132,3 @@ function conninfo(upstream: Upstream): string {
 }
 
 const quote = (value: string): string => `'${value.replaceAll("'", "''")}'`;
-
-/** Whole or not at all, also across a power loss. */
-export function writeDurably(path: string, text: string, mode = 0o600): void {
-  const temp = `${path}.new`;
-  writeFileSync(temp, text, { mode, flush: true });
-  renameSync(temp, path);
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
-}

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Credentials } from '../config.ts';
-import { writeDurably } from './postgres-config.ts';
+import { writeDurably } from './durable.ts';
 
 export const SECRET_FILES = {
   cluster: 'cluster.key',

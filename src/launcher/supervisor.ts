@@ -80,6 +80,7 @@ export class Supervisor {
       },
       !isStandbyFolder(twinFolder),
     );
+    if (this.#stopping) throw new Error('stopped while it was starting');
     this.#decider = decider;
     decider.start();
     this.#ticking = setInterval(() => void decider.tick(), TICK_MS);
@@ -125,7 +126,7 @@ export class Supervisor {
       .filter((member) => member.kind !== 'directory')
       .map(({ id }): MemberState => {
         const pid = this.#children.get(id)!.pid;
-        return { id, pid, condition: this.#up.has(id) ? 'serving' : 'suspect' };
+        return this.#up.has(id) ? { id, pid } : { id, pid, condition: 'suspect' };
       });
     return { members: [...directories, ...others], directories: this.#decider ? [this.#decider.state] : [] };
   }
@@ -161,7 +162,11 @@ export class Supervisor {
       this.#remember();
       if (member.kind === 'gateway') this.#gatewayIsUp(member, message.ports);
       this.#changed();
-    } else this.#decider?.heard(member.id, message);
+    } else {
+      if (message.type === 'postgres' && message.pid === null && !this.#stopping)
+        this.#progress.step(`${member.id} is down (${message.problem})`, 0);
+      this.#decider?.heard(member.id, message);
+    }
   }
 
   /** A port that the system chose stays the same when the gateway is started again. */

@@ -82,32 +82,42 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   proc.onEnd(() => jobs.close());
 
   const metrics = createMetrics();
-  const s3 = await createS3Server({
-    services: { catalog, dosm, clock, region: gateway.region },
-    readers: createRequestReaders({ ...identity, region: gateway.region, service: 's3' }),
-    listen: gateway.listen,
-    domains: gateway.domains,
-    ...(gateway.tls ? { tls: gateway.tls } : {}),
-    limits: { drainMs: settings.drainMs },
-    log,
-    ready: async () => (await catalog.status()).every((pair) => pair.writable),
-    onFinished: ({ operation, status, ms, bytesIn, bytesOut }) =>
-      metrics.observe({ operation, status, durationMs: ms, bytesIn, bytesOut }),
-  });
+  const s3 = await opened(
+    proc,
+    gateway,
+    '--listen',
+    createS3Server({
+      services: { catalog, dosm, clock, region: gateway.region },
+      readers: createRequestReaders({ ...identity, region: gateway.region, service: 's3' }),
+      listen: gateway.listen,
+      domains: gateway.domains,
+      ...(gateway.tls ? { tls: gateway.tls } : {}),
+      limits: { drainMs: settings.drainMs },
+      log,
+      ready: async () => (await catalog.status()).every((pair) => pair.writable),
+      onFinished: ({ operation, status, ms, bytesIn, bytesOut }) =>
+        metrics.observe({ operation, status, durationMs: ms, bytesIn, bytesOut }),
+    }),
+  );
   proc.onEnd(() => s3.close());
-  const admin = await createAdminServer({
-    catalog,
-    topology: withGateway(topology, config.member as MemberId, gateway.listen.host, s3.port),
-    clients,
-    members: () => directories.members(),
-    self: config.member as MemberId,
-    openSecret: identity.openSecret,
-    sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
-    metrics,
-    listen: gateway.admin,
-    clock,
-    log,
-  });
+  const admin = await opened(
+    proc,
+    gateway,
+    '--admin',
+    createAdminServer({
+      catalog,
+      topology: withGateway(topology, config.member as MemberId, gateway.listen.host, s3.port),
+      clients,
+      members: () => directories.members(),
+      self: config.member as MemberId,
+      openSecret: identity.openSecret,
+      sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
+      metrics,
+      listen: gateway.admin,
+      clock,
+      log,
+    }),
+  );
   proc.onEnd(() => admin.close());
   proc.send({ type: 'ready', ports: { s3: s3.port, admin: admin.port } });
 }
@@ -140,6 +150,26 @@ async function untilMigrated(proc: MemberProcess, directories: Directories): Pro
       proc.log.warn({ err: error }, 'migration failed; trying again');
     }
     await sleep(RETRY_MS);
+  }
+}
+
+/** A port or a certificate that cannot be used is said in one line; everything else is a fault of ours. */
+async function opened<T>(
+  proc: MemberProcess,
+  gateway: NonNullable<MemberConfig['gateway']>,
+  flag: '--listen' | '--admin',
+  server: Promise<T>,
+): Promise<T> {
+  try {
+    return await server;
+  } catch (error) {
+    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    const { host, port } = flag === '--listen' ? gateway.listen : gateway.admin;
+    if (syscall === 'listen')
+      return proc.refuse(`${flag}: ${host}:${port} cannot be used (${code}); choose another`);
+    const tls = gateway.tls;
+    if (!tls) throw error;
+    return proc.refuse(`--tls-cert ${tls.certFile}, --tls-key ${tls.keyFile}: cannot be used (${message})`);
   }
 }
 
