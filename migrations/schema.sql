@@ -1257,29 +1257,42 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
-CREATE OR REPLACE FUNCTION antipode.tidy(p_keep_ms bigint)
- RETURNS void
+CREATE OR REPLACE FUNCTION antipode.tidy(p_keep_ms bigint, p_max integer)
+ RETURNS boolean
  LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
 AS $function$
 DECLARE
   v_before timestamptz := clock_timestamp() - p_keep_ms * interval '1 millisecond';
+  v_folded bigint;
+  v_trimmed bigint;
 BEGIN
-  IF NOT pg_try_advisory_xact_lock(4, 0) THEN RETURN; END IF;
+  IF NOT pg_try_advisory_xact_lock(4, 0) THEN RETURN false; END IF;
   WITH gone AS (
     DELETE FROM antipode.usage_delta d
-    WHERE d.id IN (SELECT o.id FROM antipode.usage_delta o ORDER BY o.id LIMIT 50000)
+    WHERE d.id = ANY (ARRAY(SELECT o.id FROM antipode.usage_delta o ORDER BY o.id LIMIT p_max))
     RETURNING d.bucket_id, d.versions, d.bytes
+  ), folded AS (
+    INSERT INTO antipode.usage AS u (bucket_id, versions, bytes)
+    SELECT g.bucket_id, sum(g.versions), sum(g.bytes) FROM gone g
+    WHERE EXISTS (SELECT FROM antipode.bucket b WHERE b.id = g.bucket_id)
+    GROUP BY g.bucket_id
+    ON CONFLICT (bucket_id) DO UPDATE SET versions = u.versions + excluded.versions, bytes = u.bytes + excluded.bytes
   )
-  INSERT INTO antipode.usage AS u (bucket_id, versions, bytes)
-  SELECT g.bucket_id, sum(g.versions), sum(g.bytes) FROM gone g
-  WHERE EXISTS (SELECT FROM antipode.bucket b WHERE b.id = g.bucket_id)
-  GROUP BY g.bucket_id
-  ON CONFLICT (bucket_id) DO UPDATE SET versions = u.versions + excluded.versions, bytes = u.bytes + excluded.bytes;
-  DELETE FROM antipode.upload u WHERE u.state = 'completed' AND u.completed_at < v_before;
+  SELECT count(*) INTO v_folded FROM gone;
+  DELETE FROM antipode.upload u
+  WHERE u.upload_id = ANY (ARRAY(
+    SELECT c.upload_id FROM antipode.upload c
+    WHERE c.state = 'completed' AND c.completed_at < v_before ORDER BY c.completed_at LIMIT p_max));
   DELETE FROM antipode.outbox o
-  WHERE o.id IN (SELECT t.id FROM antipode.outbox t ORDER BY t.id LIMIT 50000)
+  WHERE o.id = ANY (ARRAY(SELECT t.id FROM antipode.outbox t ORDER BY t.id LIMIT p_max))
     AND o.at < v_before
     AND o.id <= coalesce((SELECT min(r.position) FROM antipode.outbox_reader r), 9223372036854775807);
+  GET DIAGNOSTICS v_trimmed = ROW_COUNT;
+  RETURN v_folded >= p_max OR v_trimmed >= p_max;
 END
 $function$
 

@@ -25,7 +25,6 @@ export class Links {
   /** Those not in use; the last one used comes first. */
   readonly #idle: Link[] = [];
   readonly #waiters: { turn: () => void; refuse: (error: Error) => void }[] = [];
-  readonly #inUse = new Set<Link>();
   #free: number;
   #closed = false;
 
@@ -43,7 +42,6 @@ export class Links {
     let link: Link | null = null;
     try {
       link = await this.#connect();
-      this.#inUse.add(link);
       return await work(link);
     } finally {
       if (link) this.#giveBack(link);
@@ -57,7 +55,6 @@ export class Links {
   }
 
   #giveBack(link: Link): void {
-    this.#inUse.delete(link);
     if (link.usable && !this.#closed) this.#idle.push(link);
     else link.close();
   }
@@ -101,14 +98,11 @@ export class Links {
     return await Link.open(primary, clock, timeouts);
   }
 
+  /** What is under way goes on, within its deadlines. */
   close(): void {
     this.#closed = true;
     for (const link of this.#idle.splice(0)) link.close();
     for (const waiter of this.#waiters.splice(0))
       waiter.refuse(new CatalogUnavailable('the catalog is closed'));
-  }
-  /** After `close`: what is still under way loses its connection. */
-  destroy(): void {
-    for (const link of this.#inUse) link.destroy();
   }
 }

@@ -110,7 +110,10 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
     const { bucketId, key, writeId } = o;
     const json = operationJson({ ...document, bucket: bucketId, key, writeId });
     const directory = await directories.ofBucket(bucketId);
-    if (!directory) return refused('bucket-gone');
+    if (!directory) {
+      forget(bucketId);
+      return refused('bucket-gone');
+    }
     const answer: CommitAnswer = await directory.commits.add({ bucketId, key, writeId, json });
     if (answer === 'unknown') return UNKNOWN;
     if (answer.reason === undefined) return done(resultOf(answer));

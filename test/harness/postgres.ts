@@ -21,6 +21,9 @@ const native = join(
   'native',
 );
 
+/** Another server's programs, e.g. /usr/lib/postgresql/15/bin: the schema works on 15 and newer. */
+const bin = process.env.ANTIPODE_TEST_POSTGRES_BIN ?? join(native, 'bin');
+
 /** Postgres refuses to run as root: a user namespace of its own makes it somebody else. */
 const wrap = (program: string, args: string[]): [string, string[]] =>
   process.getuid?.() === 0
@@ -64,7 +67,7 @@ export interface TestServer {
 export async function initCluster(): Promise<string> {
   await linkLibraries();
   const dataDir = join(await mkdtemp(join(tmpdir(), 'antipode-test-pg-')), 'data');
-  const [program, args] = wrap(join(native, 'bin/initdb'), [
+  const [program, args] = wrap(join(bin, 'initdb'), [
     ...['-D', dataDir, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
   ]);
   await run(program, args);
@@ -98,7 +101,7 @@ export async function startServer(
     ...o.settings,
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const [program, args] = wrap(join(native, 'bin/postgres'), ['-D', dataDir, ...flags]);
+  const [program, args] = wrap(join(bin, 'postgres'), ['-D', dataDir, ...flags]);
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr?.on('data', (data: Buffer) => {

@@ -1,1 +1,1 @@
-SELECT antipode.tidy($1)
+SELECT antipode.tidy($1, $2) AS answer

@@ -122,7 +122,7 @@ describe('references under concurrency', () => {
     assert.deepEqual(await rows(WRONG_REFERENCES), []);
     assert.deepEqual(await rows(WRONG_USAGE), []);
     assert.deepEqual(await rows(WRONG_LATEST), []);
-    await server.admin('SELECT antipode.tidy(0)', app.database);
+    await server.admin('SELECT antipode.tidy(0, 1000000)', app.database);
     assert.deepEqual(await rows(WRONG_USAGE), []);
     const stats = `SELECT deadlocks::integer AS n FROM pg_stat_database WHERE datname = '${app.database}'`;
     assert.deepEqual(await rows(stats), [{ n: 0 }]);
