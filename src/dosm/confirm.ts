@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { BlobId, MemberId } from '../base/ids.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
+import { OVER } from './guard.ts';
 
 export interface NoticeCounts {
   sent: number;
@@ -50,7 +51,7 @@ export class NodeNotices {
     const all = [...this.#confirms.values(), ...this.#discards.values()].map((queue) => queue.flushing);
     const late = this.#options.clock.sleep(ms, stop.signal).catch(() => {});
     await Promise.race([Promise.all(all), late]);
-    stop.abort();
+    stop.abort(OVER);
   }
 
   #push(queue: Queue | undefined, id: BlobId): void {

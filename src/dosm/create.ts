@@ -12,6 +12,7 @@ import { Suspicion } from '../twin/suspicion.ts';
 import type { Topology } from '../twin/topology.ts';
 import { NodeNotices, type NoticeCounts } from './confirm.ts';
 import type { Dosm } from './dosm.ts';
+import { type BlobLocation, locateBlob } from './locate.ts';
 import { NodeHealth } from './node-health.ts';
 import { openRead } from './read.ts';
 import { DOSM_TUNING, type DosmTuning } from './tuning.ts';
@@ -35,6 +36,8 @@ export interface GatewayDosm extends Dosm {
   suspects(): readonly MemberId[];
   /** Confirmations and discards, by node, since the start; dropped ones are left to the reaper. */
   noticeCounts(): Readonly<NoticeCounts>;
+  /** Where a blob should be and where it is. */
+  locate(blob: BlobRef): Promise<BlobLocation>;
 }
 
 const CLOSE_MS = 1_000;
@@ -80,6 +83,7 @@ export function createDosm(options: DosmOptions): GatewayDosm {
     },
     suspects: () => suspicion.suspects(),
     noticeCounts: () => notices.counts,
+    locate: (blob) => locateBlob(shared, blob),
     close: async () => {
       await Promise.all([probes.close(), notices.close(CLOSE_MS)]);
     },

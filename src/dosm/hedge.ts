@@ -3,6 +3,7 @@
  * a slow one after `hedgeMs` (never more than two at once). The first answer wins; later ones are closed.
  */
 import type { Clock } from '../base/clock.ts';
+import { OVER } from './guard.ts';
 
 export interface HedgeOptions<C, T> {
   readonly clock: Clock;
@@ -32,10 +33,10 @@ export function firstAnswer<C, T>(options: HedgeOptions<C, T>): Promise<T> {
 
     const end = (settle: () => void) => {
       isOver = true;
-      timer.abort();
+      timer.abort(OVER);
       outer?.removeEventListener('abort', onOuterAbort);
       settle();
-      for (const { abort } of running.values()) abort.abort(new Error('another answer was taken'));
+      for (const { abort } of running.values()) abort.abort(OVER);
     };
     const onOuterAbort = () => end(() => reject(outer!.reason));
 
