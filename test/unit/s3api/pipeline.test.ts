@@ -25,12 +25,13 @@ const testRow = (name: string): OperationRow => ({
   run: (ctx) => runs.get(name)!(ctx),
 });
 const NAMES = ['fails', 'slow', 'long', 'waits'] as const;
+const partly: OperationRow = { ...testRow('partly'), method: 'PUT', body: 'stream' };
 
 let front: S3Front;
 const finished: FinishedRequest[] = [];
 before(async () => {
   front = await startS3Front({
-    operations: [...OPERATIONS, ...NAMES.map(testRow)],
+    operations: [...OPERATIONS, ...NAMES.map(testRow), partly],
     slowBodyMs: 30,
     drainIdleMs: 300,
     onFinished: (request) => finished.push(request),
@@ -105,19 +106,48 @@ describe('a request body', () => {
     client.close();
   });
 
+  it('is not asked for when a condition has refused it already', async () => {
+    const client = await rawClient(front.port);
+    const expect = 'Content-Length: 5\r\nIf-None-Match: *\r\nExpect: 100-continue\r\n';
+    client.send(`PUT /b-1/k HTTP/1.1\r\n${HEAD}${expect}\r\n`);
+    assert.match(await client.closed(), /^HTTP\/1\.1 412 /);
+  });
+
   it('that is long and not wanted does not keep its sender from the answer', async () => {
     const client = await rawClient(front.port);
-    const size = 20 * 1024 * 1024;
-    client.send(`PUT /b-1/k?retention HTTP/1.1\r\n${HEAD}Content-Length: ${size}\r\n\r\n`);
-    const sent = new Promise<void>((resolve, reject) => {
-      client.socket.once('error', reject);
-      client.socket.write(Buffer.alloc(size), () => resolve());
+    const piece = Buffer.alloc(1024 * 1024);
+    let broken: Error | null = null;
+    client.socket.on('error', (error) => {
+      broken = error;
     });
-    await sent;
+    client.send(`PUT /b-1/k?retention HTTP/1.1\r\n${HEAD}Content-Length: ${20 * piece.length}\r\n\r\n`);
+    // The answer is there at once, but the sender looks for none before it has sent everything, and takes its time.
+    await client.until(/<\/Error>$/);
+    for (let i = 0; i < 20; i++) {
+      await new Promise<void>((resolve) => client.socket.write(piece, () => resolve()));
+      await sleep(20);
+    }
     const answer = await client.closed();
+    assert.equal(broken, null);
     assert.match(answer, /^HTTP\/1\.1 501 /);
     assert.match(answer, /<Code>NotImplemented<\/Code>/);
     assert.match(answer, /Connection: close/i);
+  });
+
+  it('that was read in part only does not hold up the next request', async () => {
+    runs.set('partly', async (ctx) => {
+      for await (const bytes of ctx.body!.stream())
+        throw new S3Error('BadDigest', { message: `${bytes.length}` });
+      return { status: 200 };
+    });
+    const client = await rawClient(front.port);
+    const size = 900_000;
+    client.send(`PUT /?x-id=partly HTTP/1.1\r\n${HEAD}Content-Length: ${size}\r\n\r\n${'a'.repeat(1000)}`);
+    await client.until(/BadDigest/);
+    client.send('a'.repeat(size - 1000));
+    client.send(`GET /b-1?location HTTP/1.1\r\n${HEAD}\r\n`);
+    await client.until(/<\/Error>HTTP\/1\.1 200 OK[\s\S]*LocationConstraint/);
+    client.close();
   });
 
   it('that is short and not wanted leaves the connection open', async () => {
@@ -178,7 +208,10 @@ describe('a response body', () => {
           yield Buffer.alloc(10);
         })(),
       }));
-      await assert.rejects(front.request('GET', '/?x-id=long'));
+      const client = await rawClient(front.port);
+      client.send(`GET /?x-id=long HTTP/1.1\r\n${HEAD}\r\n`);
+      const answer = await client.closed();
+      assert.ok(!answer.endsWith('\0'.repeat(length)), `a whole body of ${length} bytes`);
     }
   });
 
@@ -207,7 +240,7 @@ describe('a response body', () => {
     client.socket.pause();
     client.send(`GET /?x-id=long HTTP/1.1\r\n${HEAD}\r\n`);
     let before = -1;
-    while (made !== before || made === 0) {
+    while ((made !== before || made === 0) && made < 1000) {
       before = made;
       await sleep(200);
     }
@@ -236,15 +269,15 @@ describe('a slow result', () => {
   });
 
   it('that takes long is announced by white space after the XML declaration', async () => {
-    runs.set('slow', async () => ({ status: 200, slowBody: sleep(200).then(() => answer) }));
+    runs.set('slow', async () => ({ status: 200, slowBody: sleep(500).then(() => answer) }));
     const { status, text } = await front.request('GET', '/?x-id=slow');
     assert.equal(status, 200);
-    assert.match(text, /^<\?xml version="1.0" encoding="UTF-8"\?>\n {2,}<Done\/>$/);
+    assert.match(text, /^<\?xml version="1.0" encoding="UTF-8"\?>\n +<Done\/>$/);
   });
 
   it('that fails late is an error document under 200', async () => {
     const failing = async () => {
-      await sleep(100);
+      await sleep(500);
       throw new CatalogUnavailable('late');
     };
     runs.set('slow', async () => ({ status: 200, slowBody: failing() }));
