@@ -23,6 +23,8 @@ export interface ModelBlob {
 
 export class ModelDosm implements Dosm {
   readonly blobs = new Map<BlobId, ModelBlob>();
+  /** How many writes were begun. */
+  writes = 0;
   /** Every read request, in order. */
   readonly reads: ReadRequest[] = [];
   /** Thrown by the next writes while set. */
@@ -37,6 +39,7 @@ export class ModelDosm implements Dosm {
 
   async write(request: WriteRequest): Promise<WrittenBlob> {
     if (request.size < 1 || request.size > LIMITS.blobBytesMax) throw new RangeError(`size ${request.size}`);
+    this.writes++;
     if (this.failWrites !== null) throw this.failWrites;
     const intentAt = this.#now();
     const chunks: Buffer[] = [];
