@@ -42,6 +42,21 @@ export interface Tally {
   ms: number;
 }
 
+/** Runs all of them; the first that fails is printed with the command that replays it. */
+export async function runSchedules(seeds: Iterable<number>): Promise<Tally> {
+  const total: Tally = { written: 0, refused: 0, read: 0, broken: 0, ms: 0 };
+  for (const seed of seeds) {
+    try {
+      const tally = await runSchedule(seed);
+      for (const name of Object.keys(total) as (keyof Tally)[]) total[name] += tally[name];
+    } catch (error) {
+      console.error(`replay with: WORLD_SEED=${seed} node --test test/unit/dosm/schedules.test.ts`);
+      throw error;
+    }
+  }
+  return total;
+}
+
 export async function runSchedule(seed: number): Promise<Tally> {
   const random = seededRandom(seed ^ 0x5eed);
   const world = makeWorld(seed, {
