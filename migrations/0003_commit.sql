@@ -73,7 +73,8 @@ LANGUAGE sql STABLE AS $$
   END
 $$;
 
--- Looks at each operation's key and decides. Called under the keys' locks.
+-- Looks at each operation's key and decides. Called under the keys' locks. (MATERIALIZED: otherwise the planner puts
+-- the CASE of `action` into each of its uses, and the statement costs 280 µs instead of 170 for one operation.)
 -- (plpgsql, as all that touches tables here: before Postgres 18 functions in SQL are planned on every call.)
 CREATE FUNCTION antipode.decide(ops jsonb, intent_ms bigint) RETURNS antipode.decision[]
 LANGUAGE plpgsql AS $$
@@ -111,7 +112,7 @@ BEGIN
         AND op.wanted <> 'null'
       OFFSET 0
     ) named ON true
-  ), acted AS (
+  ), acted AS MATERIALIZED (
     SELECT f.*,
       CASE
         WHEN f.op = 'tags' THEN 'tags'

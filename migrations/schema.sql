@@ -556,7 +556,7 @@ BEGIN
         AND op.wanted <> 'null'
       OFFSET 0
     ) named ON true
-  ), acted AS (
+  ), acted AS MATERIALIZED (
     SELECT f.*,
       CASE
         WHEN f.op = 'tags' THEN 'tags'

@@ -89,21 +89,24 @@ export class Directory {
     });
   }
 
-  /** @throws {CatalogUnavailable} */
+  /** Tries again where a connection was lost, all within readMs. @throws {CatalogUnavailable} */
   async read(
     s: Statement,
     values: readonly unknown[],
     links: Links = this.#general,
   ): Promise<readonly Row[]> {
+    const until = this.#clock.monotonic() + this.#o.timeouts.readMs;
     for (let attempt = 1; ; attempt++) {
+      const leftMs = Math.max(1, until - this.#clock.monotonic());
       try {
-        return (await links.use((link) => link.query(s, values, this.#o.timeouts.readMs))).rows;
+        return (await links.use((link) => link.query(s, values, leftMs))).rows;
       } catch (error) {
         if (error instanceof CatalogUnavailable) throw error;
         const fate = fateOf(error);
         if (fate === 'failed' || fate === 'duplicate') throw error;
         // A connection that was lost while idle shows only now: a new one may do.
-        if (fate === 'unavailable' || attempt >= ATTEMPTS_MAX)
+        const isOver = attempt >= ATTEMPTS_MAX || this.#clock.monotonic() >= until;
+        if (fate === 'unavailable' || isOver)
           throw new CatalogUnavailable(`the directory ${this.pair} did not answer`, { cause: error });
       }
     }

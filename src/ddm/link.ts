@@ -121,8 +121,4 @@ export class Link {
     else this.#destroy();
     this.#usable = false;
   }
-  destroy(): void {
-    this.#usable = false;
-    this.#destroy();
-  }
 }
