@@ -156,6 +156,7 @@ function createNodeServer(
     headersTimeout: HEADERS_MS,
     requestTimeout: 0, // a body may flow for hours; IDLE_MS bounds silence
     keepAliveTimeout: KEEP_ALIVE_MS,
+    requireHostHeader: false, // or Node answers a stranger with a 400 of its own
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
@@ -163,10 +164,12 @@ function createNodeServer(
   server.maxConnections = CONNECTIONS_MAX;
   server.timeout = STRANGER_IDLE_MS;
   const key = clusterKey(options.secret);
-  server.on('request', (req, res) => {
+  const onRequest = (req: IncomingMessage, res: ServerResponse): void => {
     const serving = serve(req, res, key, options, context).finally(() => underWay.delete(serving));
     underWay.add(serving);
-  });
+  };
+  // Node would answer an Expect header by itself, before anybody has looked at who asks.
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, onRequest);
   server.on('clientError', (_, socket) => socket.destroy());
   return server;
 }

@@ -60,7 +60,8 @@ function writeDurably(folder: string, name: string, text: string): void {
   syncFolder(folder);
 }
 
-function syncFolder(folder: string): void {
+/** Makes the names in a folder durable. */
+export function syncFolder(folder: string): void {
   const handle = openSync(folder, 'r');
   try {
     fsyncSync(handle);

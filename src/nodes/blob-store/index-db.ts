@@ -13,6 +13,7 @@ import type { BlobId } from '../../base/ids.ts';
 import { DIGEST_BYTES } from '../digest-tree.ts';
 import { intentToJson } from '../entry-codec.ts';
 import type { InventoryEntry, WriteIntent } from '../protocol.ts';
+import { syncFolder } from './data-folder.ts';
 import { onDisk } from './disk-errors.ts';
 import { GroupCommit } from './group-commit.ts';
 
@@ -111,6 +112,7 @@ export class IndexDb {
     this.#pending = table('pending');
     this.#confirmed = table('confirmed');
     this.#small = table('small');
+    syncFolder(folder); // LMDB syncs its files and not their names
   }
 
   get(id: BlobId): InventoryEntry | null {
@@ -166,6 +168,18 @@ export class IndexDb {
 
   allAfter(after: BlobId | undefined): Generator<InventoryEntry, void> {
     return merge(scan(this.#pending, 'pending', after), scan(this.#confirmed, 'confirmed', after));
+  }
+
+  /** Id and size of every blob, or of those whose id begins with `firstByte`; in no order. Parses nothing else. */
+  *sizes(firstByte?: number): Generator<{ id: BlobId; size: number }, void> {
+    const range =
+      firstByte === undefined
+        ? {}
+        : { start: Buffer.from([firstByte]), ...(firstByte < 255 && { end: Buffer.from([firstByte + 1]) }) };
+    for (const table of [this.#pending, this.#confirmed]) {
+      for (const { key, value } of table.getRange(range))
+        yield { id: idOf(key), size: value.readDoubleBE(0) };
+    }
   }
 
   /** Bytes of pages in LMDB's file that hold nothing: the file never shrinks, what is deleted is used again. */

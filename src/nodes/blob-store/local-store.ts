@@ -78,7 +78,7 @@ export class LocalStore implements BlobStore {
   }
 
   #countAll(): void {
-    for (const entry of this.#index.allAfter(undefined)) this.#count(entry.size, 1);
+    for (const { size } of this.#index.sizes()) this.#count(size, 1);
   }
 
   #count(size: number, sign: 1 | -1): void {

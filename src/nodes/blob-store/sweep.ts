@@ -33,7 +33,8 @@ export async function sweepFolder(
   openedAt: number,
   locked: Locked,
 ): Promise<{ orphans: number; missing: readonly BlobId[] }> {
-  const expected = largeIdsOf(fanOut, index);
+  const expected = new Set<BlobId>();
+  for (const { id, size } of index.sizes(fanOut)) if (size > LIMITS.smallBlobBytesMax) expected.add(id);
   let orphans = 0;
   for (const name of await readdir(path)) {
     const id = blobIdOf(name);
@@ -59,20 +60,4 @@ async function isMissing(file: string): Promise<boolean> {
     if (isGone(error)) return true;
     throw error;
   }
-}
-
-/** Ids of large blobs whose first byte is `fanOut`. A scan starts behind an id, so the folder's very first id is looked up. */
-function largeIdsOf(fanOut: number, index: IndexDb): Set<BlobId> {
-  const prefix = fanOut.toString(16).padStart(2, '0');
-  const first = parseBlobId(prefix.padEnd(32, '0'));
-  const ids = new Set<BlobId>();
-  const add = (entry: { id: BlobId; size: number } | null): void => {
-    if (entry && entry.size > LIMITS.smallBlobBytesMax) ids.add(entry.id);
-  };
-  add(index.get(first));
-  for (const entry of index.allAfter(first)) {
-    if (!entry.id.startsWith(prefix)) break;
-    add(entry);
-  }
-  return ids;
 }

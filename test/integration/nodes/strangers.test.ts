@@ -127,6 +127,19 @@ describe('a stranger', () => {
     assert.equal(await raw(running.node.port, `GET / HTTP/1.1\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`), '');
   });
 
+  it('hears nothing but the 403, whatever they expect', async () => {
+    await using running = await nodeAndClient();
+    const refusal = 'HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+    for (const head of ['Expect: 100-continue', 'Expect: miracles', 'Upgrade: h2c\r\nConnection: upgrade']) {
+      const heard = await raw(
+        running.node.port,
+        `PUT / HTTP/1.1\r\nHost: x\r\n${head}\r\nContent-Length: 5\r\n\r\n`,
+      );
+      assert.equal(heard, refusal, head);
+    }
+    assert.equal(await raw(running.node.port, 'GET / HTTP/1.1\r\n\r\n'), refusal);
+  });
+
   it('is whoever has another secret, means another member, or lives in another time', async () => {
     await using running = await nodeAndClient();
     const { port } = running.node;

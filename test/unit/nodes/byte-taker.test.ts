@@ -49,6 +49,14 @@ describe('a byte taker', () => {
     await assert.rejects(taking, BodyEndedEarly);
   });
 
+  it('rejects at once when the body had broken off before', async () => {
+    const body = new PassThrough();
+    body.on('error', () => {});
+    body.destroy(new Error('reset'));
+    await new Promise((resolve) => setImmediate(resolve));
+    await assert.rejects(new ByteTaker(body).take(1), BodyEndedEarly);
+  });
+
   it('pauses the body while nobody takes', async () => {
     const body = new PassThrough({ highWaterMark: 1024 * 1024 });
     const taker = new ByteTaker(body);
