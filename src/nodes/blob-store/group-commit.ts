@@ -7,11 +7,12 @@
  * promise inside the library that nobody can handle, which would end the process. Throughput is the same (20k/s).
  */
 import type { RootDatabase } from 'lmdb';
+import type { Need } from './index-room.ts';
 
 /** Queues LMDB operations, at once and without awaiting them. */
 type Apply = () => void;
 
-interface Step {
+interface Step extends Need {
   readonly apply: Apply;
   resolve(): void;
   reject(error: unknown): void;
@@ -19,16 +20,19 @@ interface Step {
 
 export class GroupCommit {
   readonly #db: RootDatabase;
+  readonly #ensure: (need: Need) => Promise<void>;
   #queue: Step[] = [];
   #working: Promise<void> | null = null;
 
-  constructor(db: RootDatabase) {
+  /** `ensure` makes room before each commit, or throws. */
+  constructor(db: RootDatabase, ensure: (need: Need) => Promise<void>) {
     this.#db = db;
+    this.#ensure = ensure;
   }
 
-  run(apply: Apply): Promise<void> {
+  run(apply: Apply, need: Need): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ apply, resolve, reject });
+      this.#queue.push({ apply, ...need, resolve, reject });
       this.#working ??= this.#work().finally(() => {
         this.#working = null;
       });
@@ -49,6 +53,10 @@ export class GroupCommit {
   /** False when the group failed and is to be repeated. */
   async #commit(group: readonly Step[], final: boolean): Promise<boolean> {
     try {
+      await this.#ensure({
+        bytes: group.reduce((sum, { bytes }) => sum + bytes, 0),
+        essential: group.every(({ essential }) => essential),
+      });
       await this.#db.batch(() => {
         for (const step of group) step.apply();
       });

@@ -8,6 +8,7 @@
  * pending and not what is stored.
  */
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { BlobId } from '../../base/ids.ts';
 import { DIGEST_BYTES } from '../digest-tree.ts';
@@ -16,6 +17,7 @@ import type { InventoryEntry, WriteIntent } from '../protocol.ts';
 import { syncFolder } from './data-folder.ts';
 import { onDisk } from './disk-errors.ts';
 import { GroupCommit } from './group-commit.ts';
+import { IndexRoom, type IndexSpace, type Need } from './index-room.ts';
 
 type Table = Database<Buffer, Buffer>;
 export type BlobState = InventoryEntry['state'];
@@ -23,6 +25,10 @@ export type BlobState = InventoryEntry['state'];
 /** Virtual address space, not disk: LMDB maps a file of whatever length it has. */
 const MAP_BYTES = 4 * 1024 ** 4;
 const SIZE_BYTES = 8;
+/** Pages that one key of one table may touch: a path from root to leaf is copied, and may split. */
+const TOUCHED_BYTES = 6 * 4_096;
+/** So that a step fits into the slack of a full disk (index-room.ts). */
+const CONFIRMS_PER_STEP = 10;
 
 const keyOf = (id: BlobId): Buffer => Buffer.from(id, 'hex');
 const idOf = (key: Buffer): BlobId => key.toString('hex') as BlobId;
@@ -106,7 +112,8 @@ export class IndexDb {
       overlappingSync: false,
       eventTurnBatching: false,
     });
-    this.#commits = new GroupCommit(this.#root);
+    const room = new IndexRoom(join(folder, 'data.mdb'), () => this.#space());
+    this.#commits = new GroupCommit(this.#root, (need) => room.ensure(need));
     const table = (name: string): Table =>
       this.#root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary' });
     this.#pending = table('pending');
@@ -127,37 +134,46 @@ export class IndexDb {
     return this.#small.getBinary(keyOf(id)) ?? null;
   }
 
-  #commit(apply: () => void): Promise<void> {
-    return onDisk(this.#folder, () => this.#commits.run(apply));
+  #commit(need: Need, apply: () => void): Promise<void> {
+    return onDisk(this.#folder, () => this.#commits.run(apply, need));
   }
 
   /** A pending record, with the bytes of a small blob. Durable when it resolves. */
   insert(id: BlobId, size: number, root: Buffer, intent: WriteIntent, small: Buffer | null): Promise<void> {
     const key = keyOf(id);
     const record = encodeRecord(size, root, intent);
-    return this.#commit(() => {
+    const bytes = (small?.length ?? 0) + record.length + 2 * TOUCHED_BYTES;
+    return this.#commit({ bytes, essential: false }, () => {
       if (small) this.#small.put(key, small);
       this.#pending.put(key, record);
     });
   }
 
   /** Durable when it resolves; passes over what is not pending when its turn comes. */
-  confirm(ids: readonly BlobId[]): Promise<void> {
+  async confirm(ids: readonly BlobId[]): Promise<void> {
     const keys = ids.map(keyOf);
-    return this.#commit(() => {
-      for (const key of keys) {
-        const record = this.#pending.getBinary(key);
-        if (!record) continue;
-        this.#confirmed.put(key, record);
-        this.#pending.remove(key);
-      }
-    });
+    const steps: Promise<void>[] = [];
+    for (let at = 0; at < keys.length; at += CONFIRMS_PER_STEP) {
+      const some = keys.slice(at, at + CONFIRMS_PER_STEP);
+      const need = { bytes: some.length * 2 * TOUCHED_BYTES, essential: true };
+      steps.push(this.#commit(need, () => this.#moveToConfirmed(some)));
+    }
+    await Promise.all(steps);
+  }
+
+  #moveToConfirmed(keys: readonly Buffer[]): void {
+    for (const key of keys) {
+      const record = this.#pending.getBinary(key);
+      if (!record) continue;
+      this.#confirmed.put(key, record);
+      this.#pending.remove(key);
+    }
   }
 
   /** Durable when it resolves; passes over what does not exist. */
   remove(id: BlobId): Promise<void> {
     const key = keyOf(id);
-    return this.#commit(() => {
+    return this.#commit({ bytes: 3 * TOUCHED_BYTES, essential: true }, () => {
       for (const table of [this.#pending, this.#confirmed, this.#small]) table.remove(key);
     });
   }
@@ -182,14 +198,19 @@ export class IndexDb {
     }
   }
 
-  /** Bytes of pages in LMDB's file that hold nothing: the file never shrinks, what is deleted is used again. */
-  reusableBytes(): number {
+  #space(): IndexSpace {
     const root = this.#root.getStats() as TableStats & EnvironmentStats;
     const tables = [this.#pending, this.#confirmed, this.#small].map(
       (table) => table.getStats() as TableStats,
     );
     const used = [...tables, root, root.free].reduce((sum, table) => sum + pagesOf(table), META_PAGES);
-    return Math.max(0, root.lastPageNumber + 1 - used) * root.pageSize;
+    const pages = root.lastPageNumber + 1;
+    return { endBytes: pages * root.pageSize, reusableBytes: Math.max(0, pages - used) * root.pageSize };
+  }
+
+  /** Bytes of pages in LMDB's file that hold nothing: the file never shrinks, what is deleted is used again. */
+  reusableBytes(): number {
+    return this.#space().reusableBytes;
   }
 
   async close(): Promise<void> {

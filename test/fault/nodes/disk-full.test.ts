@@ -70,29 +70,29 @@ describe('a full disk', () => {
         try {
           const kept = await fill((blob) => writeBlob(client, blob), sizeBytes);
           assert.ok(kept.length > 5, `${kept.length} blobs fitted`);
-          await Promise.all(
-            Array.from({ length: 20 }, () =>
-              assert.rejects(writeBlob(client, randomBlob(sizeBytes)), (error: unknown) => {
-                assert.equal((error as NodeError).kind, 'full');
-                return true;
-              }),
-            ),
-          );
+          // The node's figure of free bytes errs to the safe side for a moment, so some of these may fit after all.
+          const late = Array.from({ length: 40 }, () => randomBlob(sizeBytes));
+          const outcomes = await Promise.allSettled(late.map((blob) => writeBlob(client, blob)));
+          for (const [i, outcome] of outcomes.entries()) {
+            if (outcome.status === 'fulfilled') kept.push(late[i]!);
+            else assert.equal((outcome.reason as NodeError).kind, 'full', String(outcome.reason));
+          }
+          assert.ok(outcomes.some(({ status }) => status === 'rejected'));
           for (const blob of kept) assert.ok((await readBlob(client, blob)).equals(blob.bytes));
           assert.deepEqual(await readdir(join(folder, 'tmp')), []);
           assert.equal((await client.status()).blobs, kept.length);
 
           if (reserve === 'some') {
             // Deletes need the room that the reserve kept.
-            await client.delete(kept.slice(0, 5).map(({ id }) => id));
-            kept.splice(0, 5);
+            await client.delete(kept.slice(0, 8).map(({ id }) => id));
+            kept.splice(0, 8);
           } else {
             assert.ok(run('mount', '-o', 'remount,size=48m', disk.path));
           }
           await new Promise((resolve) => setTimeout(resolve, 300)); // the figure of free bytes is 200 ms old at most
-          const late = randomBlob(sizeBytes);
-          await writeBlob(client, late);
-          for (const blob of [...kept, late]) assert.ok((await readBlob(client, blob)).equals(blob.bytes));
+          const last = randomBlob(sizeBytes);
+          await writeBlob(client, last);
+          for (const blob of [...kept, last]) assert.ok((await readBlob(client, blob)).equals(blob.bytes));
         } finally {
           await client.close();
           await node.close();

@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import type { RootDatabase } from 'lmdb';
 import { GroupCommit } from '../../../../src/nodes/blob-store/group-commit.ts';
 
+const NEED = { bytes: 1, essential: true };
+
 /** A database that records its batches; a batch that holds 'bad' fails as lmdb-js does. */
 function fakeDb(): { db: RootDatabase; batches: string[][]; put(name: string): () => void } {
   const batches: string[][] = [];
@@ -26,20 +28,20 @@ function fakeDb(): { db: RootDatabase; batches: string[][]; put(name: string): (
 describe('group commit', () => {
   it('commits together what arrived while another commit was under way', async () => {
     const { db, batches, put } = fakeDb();
-    const commits = new GroupCommit(db);
-    const first = commits.run(put('a'));
+    const commits = new GroupCommit(db, async () => {});
+    const first = commits.run(put('a'), NEED);
     await new Promise((resolve) => setImmediate(resolve));
-    await Promise.all([first, commits.run(put('b')), commits.run(put('c'))]);
+    await Promise.all([first, commits.run(put('b'), NEED), commits.run(put('c'), NEED)]);
     assert.deepEqual(batches, [['a'], ['b', 'c']]);
   });
 
   it('repeats a failed group step by step, so that only the bad step fails, with its cause', async () => {
     const { db, batches, put } = fakeDb();
-    const commits = new GroupCommit(db);
+    const commits = new GroupCommit(db, async () => {});
     const outcomes = await Promise.allSettled([
-      commits.run(put('a')),
-      commits.run(put('bad')),
-      commits.run(put('c')),
+      commits.run(put('a'), NEED),
+      commits.run(put('bad'), NEED),
+      commits.run(put('c'), NEED),
     ]);
     assert.deepEqual(
       outcomes.map(({ status }) => status),
@@ -51,8 +53,8 @@ describe('group commit', () => {
 
   it('is idle when everything has ended', async () => {
     const { db, batches, put } = fakeDb();
-    const commits = new GroupCommit(db);
-    const runs = [commits.run(put('a')), commits.run(put('bad')).catch(() => {})];
+    const commits = new GroupCommit(db, async () => {});
+    const runs = [commits.run(put('a'), NEED), commits.run(put('bad'), NEED).catch(() => {})];
     await commits.idle();
     await Promise.all(runs);
     assert.equal(batches.length, 3);
