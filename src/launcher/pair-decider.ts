@@ -16,8 +16,11 @@ export interface DirectoryHandle {
   /** Sends the role, now or when the agent is up. Words about earlier turns are not to be heeded. */
   take(role: DirectoryRole, turn: number): void;
   setSynchronous(on: boolean): void;
-  /** Ends the server by SIGKILL, and its agent, which may be what hangs, too; resolves when no process is left. */
-  kill(): Promise<void>;
+  /**
+   * Ends the server by SIGKILL and, where it is not known which of the two hangs, its agent as well. Resolves when no
+   * process of them is left.
+   */
+  kill(what: 'server' | 'server-and-agent'): Promise<void>;
 }
 
 export interface DeciderOptions {
@@ -211,7 +214,7 @@ export class PairDecider {
 
   async #leaveOut(why: string): Promise<void> {
     const { twin, primary } = this.#o;
-    await twin.kill();
+    await twin.kill(toKill(this.#twin));
     if (this.#stopped) return;
     this.#twin = { ...this.#twin, state: 'down', pid: null };
     this.#record('left-out', why, 'no process is left in its data folder');
@@ -230,14 +233,14 @@ export class PairDecider {
   async #restartTwin(reseed: boolean, why: string): Promise<void> {
     this.#reseed ||= reseed || this.#failedStarts >= FAILED_STARTS_MAX;
     this.#o.log.warn({ member: this.#o.twin.id, why, reseed: this.#reseed }, 'starting the twin again');
-    await this.#o.twin.kill();
+    await this.#o.twin.kill(toKill(this.#twin));
     await this.#backOff();
     if (!this.#stopped) this.#startTwin();
   }
 
   async #restartPrimary(why: string): Promise<void> {
     this.#o.log.warn({ member: this.#o.primary.id, why }, 'starting the primary again');
-    await this.#o.primary.kill();
+    await this.#o.primary.kill(toKill(this.#primary));
     this.#primary = { ...this.#primary, state: 'down', pid: null };
     this.#o.onChange();
     await this.#backOff();
@@ -276,3 +279,7 @@ export class PairDecider {
     return { state: 'starting', pid: null, turn: ++this.#turn, since: now, aliveAt: now };
   }
 }
+
+/** An agent that reported its server's end is well. */
+const toKill = (server: ServerSight): 'server' | 'server-and-agent' =>
+  server.state === 'down' ? 'server' : 'server-and-agent';

@@ -146,8 +146,8 @@ export class Supervisor {
       id: member.id,
       take: (role, turn) => child.sendWhenListening({ type: 'role', role, turn }),
       setSynchronous: (on) => child.send({ type: 'synchronous', on }),
-      kill: async () => {
-        await child.kill();
+      kill: async (what) => {
+        if (what === 'server-and-agent') await child.kill();
         await killFolder(join(member.dataDir, 'pg'));
       },
     };

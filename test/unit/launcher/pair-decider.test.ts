@@ -67,8 +67,8 @@ class World {
         this.events.push(`start ${id} ${role.kind === 'standby' && role.reseed ? 'anew' : role.kind}`);
       },
       setSynchronous: (on: boolean) => this.events.push(`synchronous ${on}`),
-      kill: async () => {
-        this.events.push(`kill ${id}`);
+      kill: async (what: 'server' | 'server-and-agent') => {
+        this.events.push(what === 'server' ? `kill ${id}` : `kill ${id} and its agent`);
         await this.killing();
       },
     };
@@ -153,7 +153,7 @@ describe('the decider of a pair', () => {
     world.both();
     world.now += 5_001;
     await world.decider.tick();
-    assert.deepEqual(world.events, [`kill ${A}`, `start ${A} primary`]);
+    assert.deepEqual(world.events, [`kill ${A} and its agent`, `start ${A} primary`]);
     assert.equal(world.decider.state.synchronous, true);
     assert.equal(world.decider.state.condition, 'lost');
   });
