@@ -56,6 +56,8 @@ export class IndexRoom {
     const zeros = Buffer.alloc(1024 * 1024);
     const file = await open(this.#path, 'r+');
     try {
+      // Asked again: were a commit ever to take more than it was thought to, its pages must not be overwritten.
+      this.#fileBytes = Math.max((await file.stat()).size, this.#space().endBytes);
       while (this.#fileBytes! < target) {
         const length = Math.min(zeros.length, target - this.#fileBytes!);
         const { bytesWritten } = await file.write(zeros, 0, length, this.#fileBytes!);

@@ -5,7 +5,8 @@
  * crash leaves behind is a file without a record, which the sweep removes.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { open, readdir, rename, rm, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { BlobId, MemberId } from '../../base/ids.ts';
@@ -14,7 +15,7 @@ import { DigestTreeBuilder } from '../digest-tree.ts';
 import type { InventoryEntry } from '../protocol.ts';
 import type { BlobSink, BlobStore, NewBlob, Reservation, StoreTotals } from './blob-store.ts';
 import { StoreError } from './blob-store.ts';
-import { DataFolder } from './data-folder.ts';
+import { DataFolder, DataFolderError } from './data-folder.ts';
 import { onDisk } from './disk-errors.ts';
 import { IndexDb } from './index-db.ts';
 import { KeyedLock, Slots } from './keyed-lock.ts';
@@ -34,8 +35,18 @@ export interface LocalStoreOptions {
 
 /** Pages that a small write touches beside its own bytes: rounding, its record, two or three levels of two trees. */
 const SMALL_OVERHEAD_BYTES = 16 * 1024;
+const INDEX_BYTES_MIN = 1024 * 1024;
 
 const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+/** LMDB does not survive a full disk while it makes its file (see index-room.ts). */
+async function assertRoomForIndex(folder: DataFolder): Promise<void> {
+  const { bavail, bsize } = await statfs(folder.path);
+  if (bavail * bsize >= INDEX_BYTES_MIN || existsSync(join(folder.index, 'data.mdb'))) return;
+  throw new DataFolderError(
+    `${folder.path} has no room: a node needs ${INDEX_BYTES_MIN} bytes to begin with`,
+  );
+}
 
 export class LocalStore implements BlobStore {
   readonly #folder: DataFolder;
@@ -66,6 +77,7 @@ export class LocalStore implements BlobStore {
     try {
       const left = await readdir(folder.temporary);
       for (const name of left) await rm(join(folder.temporary, name), { force: true });
+      await assertRoomForIndex(folder);
       index = new IndexDb(folder.index);
       const store = new LocalStore(folder, index, options);
       store.#countAll();
