@@ -204,6 +204,12 @@ export function readClientConfig(flags: { admin?: string | undefined; data?: str
   };
 }
 
+/** For a child process: this one's environment, and more. */
+export const environmentWith = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...more,
+});
+
 function endpointFlag(name: string, text: string): Endpoint {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:\s]+)):(\d{1,5})$/i.exec(text);
   const number = Number(match?.[3]);

@@ -4,6 +4,7 @@ import { systemClock } from '../../base/clock.ts';
 import type { MemberId } from '../../base/ids.ts';
 import type { MemberConfig } from '../../config.ts';
 import { startNode } from '../../nodes/server.ts';
+import { NODE_DISK_THREADS } from '../child.ts';
 import { memberProcess } from '../member.ts';
 import { readKey } from '../secrets.ts';
 
@@ -23,6 +24,8 @@ export async function runNode(config: MemberConfig): Promise<void> {
     log: proc.log,
     clock: systemClock,
     reserveBytes: config.settings.reserveBytes,
+    // Without a supervisor the pool has the size that libuv gives it.
+    ...(proc.supervised ? { diskThreads: NODE_DISK_THREADS } : {}),
   });
   proc.onEnd(() => node.close());
   proc.send({ type: 'ready', ports: { node: node.port } });
