@@ -53,7 +53,7 @@ const HTTP_LIMITS = {
 export async function createAdminServer(options: AdminOptions): Promise<AdminServer> {
   const { tls, listen, log } = options;
   const app = adminApp(options);
-  const { server, unfollow } = tls ? await tlsServer(app, tls, log) : plainServer(app);
+  const { server, unfollow } = tls ? tlsServer(app, tls, log) : plainServer(app);
   server.maxConnections = CONNECTIONS_MAX;
   await opened(server, listen);
   return {
@@ -76,13 +76,9 @@ const plainServer = (app: Express): Opened => ({
   unfollow: () => {},
 });
 
-async function tlsServer(app: Express, files: TlsFiles, log: Logger): Promise<Opened> {
-  const server = createHttpsServer({ ...HTTP_LIMITS, ...(await readTlsFiles(files)) }, app);
-  const unfollow = followTlsFiles(server, files, (error) => {
-    if (error) log.warn({ err: error }, 'certificate files do not load; the old certificate stays');
-    else log.info('certificate files loaded again');
-  });
-  return { server, unfollow };
+function tlsServer(app: Express, files: TlsFiles, log: Logger): Opened {
+  const server = createHttpsServer({ ...HTTP_LIMITS, ...readTlsFiles(files) }, app);
+  return { server, unfollow: followTlsFiles(server, files, log).stop };
 }
 
 function opened(server: Server, listen: { host: string; port: number }): Promise<void> {

@@ -2,8 +2,7 @@
  * TLS from certificate files, for every public port: read when the port opens, read again when a file changes.
  * Invariant: a pair of files that does not load (half-written, wrong key) never replaces one that does.
  */
-import { unwatchFile, watchFile } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext, type Server } from 'node:tls';
 
 export interface TlsFiles {
@@ -14,37 +13,51 @@ export interface TlsFiles {
 export interface TlsMaterial {
   readonly cert: Buffer;
   readonly key: Buffer;
+  readonly minVersion: 'TLSv1.2';
+}
+
+export interface TlsFollower {
+  /** Looks now; for whoever cannot wait for the next look. */
+  reload(): void;
+  stop(): void;
 }
 
 const CHECK_MS = 2_000;
 
 /** @throws when a file cannot be read, or the two do not make a certificate with its key */
-export async function readTlsFiles(files: TlsFiles): Promise<TlsMaterial> {
-  const [cert, key] = await Promise.all([readFile(files.certFile), readFile(files.keyFile)]);
-  createSecureContext({ cert, key });
-  return { cert, key };
+export function readTlsFiles({ certFile, keyFile }: TlsFiles): TlsMaterial {
+  const material = {
+    cert: readFileSync(certFile),
+    key: readFileSync(keyFile),
+    minVersion: 'TLSv1.2',
+  } as const;
+  createSecureContext(material);
+  return material;
 }
 
 /**
- * Gives new connections of `server` the new certificate soon after the files have changed. Returns how to stop.
- * Polls, since renewals often replace the file or a link to it, which a watch on the inode misses.
+ * Gives new connections of `server` the new certificate soon after the files have changed. Polls (stat), since
+ * certificate managers replace files by symbolic links, which file system events miss.
  */
 export function followTlsFiles(
   server: Pick<Server, 'setSecureContext'>,
   files: TlsFiles,
-  report: (error: unknown | null) => void,
-): () => void {
-  const reload = () =>
-    readTlsFiles(files).then(
-      (material) => {
-        server.setSecureContext(material);
-        report(null);
-      },
-      (error: unknown) => report(error),
-    );
-  const watched = [files.certFile, files.keyFile];
-  for (const file of watched) watchFile(file, { interval: CHECK_MS, persistent: false }, reload);
-  return () => {
-    for (const file of watched) unwatchFile(file, reload);
+  log: { info(fields: object, text: string): void; error(fields: object, text: string): void },
+): TlsFollower {
+  const { certFile, keyFile } = files;
+  const reload = () => {
+    try {
+      server.setSecureContext(readTlsFiles(files));
+      log.info({ certFile }, 'certificate read');
+    } catch (error) {
+      log.error({ err: error, certFile }, 'certificate not read, the old one stays');
+    }
+  };
+  for (const file of [certFile, keyFile]) watchFile(file, { interval: CHECK_MS, persistent: false }, reload);
+  return {
+    reload,
+    stop: () => {
+      for (const file of [certFile, keyFile]) unwatchFile(file, reload);
+    },
   };
 }

@@ -24,6 +24,8 @@ export interface AdminClient {
 
 const ANSWER_MS = 15_000;
 const ROOT_CREDENTIALS = join('secrets', 'root-credentials.json');
+const SUPERVISOR = join('run', 'supervisor.json');
+const supervisorFile = z.object({ admin: z.url() });
 const credentialsFile = z.object({ accessKeyId: z.string(), secretKey: z.string() });
 
 export function createAdminClient(flags: AdminFlags): AdminClient {
@@ -64,10 +66,20 @@ function connection(flags: AdminFlags): { origin: string; credentials: Credentia
   const [, scheme = 'http', address] = /^(?:(https?):\/\/)?(.*?)\/?$/.exec(flags.admin ?? '') ?? [];
   const config = readClientConfig({ data: flags.data, admin: address === '' ? undefined : address });
   const host = config.admin.host.includes(':') ? `[${config.admin.host}]` : config.admin.host;
+  const origin = `${scheme}://${host}:${config.admin.port}`;
   return {
-    origin: `${scheme}://${host}:${config.admin.port}`,
+    origin: config.adminGiven ? origin : (runningStore(config.dataDir) ?? origin),
     credentials: config.credentials ?? readDataFolder(config.dataDir),
   };
+}
+
+/** Where the store that runs on this data folder answers; null when none has said so. */
+function runningStore(dataDir: string): string | null {
+  try {
+    return supervisorFile.parse(JSON.parse(readFileSync(join(dataDir, SUPERVISOR), 'utf8'))).admin;
+  } catch {
+    return null;
+  }
 }
 
 /** @throws {ConfigError} */

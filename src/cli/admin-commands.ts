@@ -201,7 +201,10 @@ async function listBuckets(
 /** The options that every one of these commands has. */
 function common(command: Command): Command {
   return command
-    .option('--admin <address>', 'the admin address, HOST:PORT or URL (default: 127.0.0.1:9001)')
+    .option(
+      '--admin <address>',
+      "the admin address, HOST:PORT or URL (default: the data folder's store, else 127.0.0.1:9001)",
+    )
     .option('--data <dir>', 'the data folder, for the root credentials (default: ./data)')
     .option('--json', 'print JSON');
 }

@@ -125,8 +125,9 @@ function listenToSignals(): Wishes {
 
 function readyLine(config: StartConfig, plan: Plan, ports: { s3: number; admin: number }) {
   const { address, port } = plan.directoryPair.primary;
-  const s3 = `${config.tls ? 'https' : 'http'}://${hostPort(config.listen.host, ports.s3)}`;
-  const admin = `http://${hostPort(config.admin.host, ports.admin)}`;
+  const scheme = config.tls ? 'https' : 'http';
+  const s3 = `${scheme}://${hostPort(config.listen.host, ports.s3)}`;
+  const admin = `${scheme}://${hostPort(config.admin.host, ports.admin)}`;
   const catalog = `postgres://${READER_ROLE}@${hostPort(address, port)}/${DATABASE}`;
   return { line: `ready s3=${s3} admin=${admin} catalog=${catalog}`, addresses: { s3, admin, catalog } };
 }

@@ -3,7 +3,6 @@
  * Load beyond the bound is shed with 503 SlowDown before anything is parsed or signed. Health answers on `/-/live` and
  * `/-/ready` where the Host is not a bucket's. Certificate files are read again when they change.
  */
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -11,6 +10,7 @@ import express from 'express';
 import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { LIMITS } from '../base/limits.ts';
+import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
 import { S3Error } from './errors.ts';
 import type { OperationRow, Services } from './operation.ts';
 import { createPipeline, type FinishedRequest } from './pipeline.ts';
@@ -42,7 +42,7 @@ export interface S3ServerOptions {
   readonly services: Services;
   readonly readers: RequestReaders;
   readonly listen: { readonly host: string; readonly port: number };
-  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly tls?: TlsFiles;
   /** Domains under which `bucket.domain` names a bucket; `localhost` is always one. */
   readonly domains?: readonly string[];
   readonly limits?: ServerLimits;
@@ -76,7 +76,6 @@ const DEFAULTS: Required<ServerLimits> = {
   requestsPerSecondMax: 0,
   drainMs: 10_000,
 };
-const TLS_WATCH_MS = 2_000;
 
 export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
   const limits = { ...DEFAULTS, ...o.limits };
@@ -103,12 +102,13 @@ export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
       resolve();
     });
   });
-  const stopWatching = watchCertificate(o, server);
+  const tls =
+    o.tls && 'setSecureContext' in server ? followTlsFiles(server as TlsServer, o.tls, o.log) : null;
   return {
     port: (server.address() as AddressInfo).port,
-    reloadTls: () => reloadTls(o, server),
+    reloadTls: () => tls?.reload(),
     close: async () => {
-      stopWatching();
+      tls?.stop();
       state.closing = true;
       await closeServer(server, limits.drainMs);
     },
@@ -190,33 +190,7 @@ function openServer(o: S3ServerOptions, limits: Required<ServerLimits>): Server 
     noDelay: true,
   };
   if (!o.tls) return createServer(options);
-  return createTlsServer({ ...options, ...readCertificate(o.tls), minVersion: 'TLSv1.2' });
-}
-
-const readCertificate = (tls: NonNullable<S3ServerOptions['tls']>) => ({
-  cert: readFileSync(tls.certFile),
-  key: readFileSync(tls.keyFile),
-});
-
-function reloadTls(o: S3ServerOptions, server: Server | TlsServer): void {
-  if (!o.tls || !('setSecureContext' in server)) return;
-  try {
-    server.setSecureContext({ ...readCertificate(o.tls), minVersion: 'TLSv1.2' });
-    o.log.info({ certFile: o.tls.certFile }, 'certificate read');
-  } catch (error) {
-    o.log.error({ err: error, certFile: o.tls.certFile }, 'certificate not read, the old one stays');
-  }
-}
-
-/** Polling (stat), since certificate managers replace files by symbolic links, which file system events miss. */
-function watchCertificate(o: S3ServerOptions, server: Server | TlsServer): () => void {
-  if (!o.tls) return () => {};
-  const files = [o.tls.certFile, o.tls.keyFile];
-  const onChange = (): void => reloadTls(o, server);
-  for (const file of files) watchFile(file, { interval: TLS_WATCH_MS, persistent: false }, onChange);
-  return () => {
-    for (const file of files) unwatchFile(file, onChange);
-  };
+  return createTlsServer({ ...options, ...readTlsFiles(o.tls) });
 }
 
 async function closeServer(server: Server | TlsServer, drainMs: number): Promise<void> {

@@ -114,6 +114,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
       listen: gateway.admin,
+      ...(gateway.tls ? { tls: gateway.tls } : {}),
       clock,
       log,
     }),

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { request } from 'undici';
 import type { AccountId } from '../../../src/base/ids.ts';
 import { CatalogUnavailable } from '../../../src/ddm/catalog.ts';
 import { openSecret } from '../../../src/identity/secret-box.ts';
 import { ROOT, startAdmin } from './admin-harness.ts';
+
+const CERTIFICATES = resolve(import.meta.dirname, '../../fixtures/tls');
 
 type Admin = Awaited<ReturnType<typeof startAdmin>>;
 let admin: Admin;
@@ -269,6 +277,41 @@ describe('while the directory does not answer', () => {
       assert.ok(!text.includes('hunter2'));
     } finally {
       await own.close();
+    }
+  });
+});
+
+describe('over TLS', () => {
+  it('shows the certificate of the files, and takes up a new one', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'antipode-admin-tls-'));
+    const files = { certFile: join(folder, 'crt'), keyFile: join(folder, 'key') };
+    const install = (name: string) => {
+      copyFileSync(join(CERTIFICATES, `${name}.key`), files.keyFile);
+      copyFileSync(join(CERTIFICATES, `${name}.crt`), files.certFile);
+    };
+    install('one');
+    const own = await startAdmin({ tls: files });
+    try {
+      const shown = () =>
+        new Promise<Buffer>((resolve, reject) => {
+          const [host, port] = own.host.split(':');
+          const socket = connect({ host: host!, port: Number(port), rejectUnauthorized: false }, () => {
+            resolve(socket.getPeerCertificate().raw);
+            socket.destroy();
+          });
+          socket.on('error', reject);
+        });
+      const raw = (name: string) => new X509Certificate(readFileSync(join(CERTIFICATES, `${name}.crt`))).raw;
+      assert.deepEqual(await shown(), raw('one'));
+      install('two');
+      const until = performance.now() + 20_000;
+      while (!(await shown()).equals(raw('two'))) {
+        assert.ok(performance.now() < until, 'the new certificate was not taken up');
+        await sleep(200);
+      }
+    } finally {
+      await own.close();
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 });

@@ -34,10 +34,14 @@ interface Ended {
 
 function antipode(
   args: readonly string[],
-  o: { env?: Record<string, string>; host?: string } = {},
+  o: { env?: Record<string, string>; host?: string | null } = {},
 ): Promise<Ended> {
-  const where = ['--admin', o.host ?? admin.host];
-  const env = { PATH: process.env.PATH ?? '', ...o.env };
+  const where = o.host === null ? [] : ['--admin', o.host ?? admin.host];
+  const env = {
+    PATH: process.env.PATH ?? '',
+    NODE_COMPILE_CACHE: join(tmpdir(), 'antipode-cli-cache'),
+    ...o.env,
+  };
   const child = spawn(process.execPath, [CLI, ...args, ...where], { cwd: data, env, timeout: RUN_MS });
   const out = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => {
@@ -121,6 +125,17 @@ describe('antipode user and key', () => {
     await fails(['user', 'list', '--data', join(data, 'nowhere')], 2, /no root credentials/);
     await fails(['user', 'list', '--nonsense', ...known], 2, /nonsense/);
     await fails(['locate', 'not-a-url', ...known], 2, /is not s3:/);
+  });
+
+  it('find the store that runs on the data folder', async () => {
+    mkdirSync(join(data, 'run'));
+    writeFileSync(
+      join(data, 'run', 'supervisor.json'),
+      JSON.stringify({ pid: 1, admin: `http://${admin.host}` }),
+    );
+    const { code, stdout, stderr } = await antipode(['user', 'list', '--data', data], { host: null });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^ID +NAME/);
   });
 
   it('say when nobody answers, or somebody else does', async () => {
