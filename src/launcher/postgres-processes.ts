@@ -31,8 +31,8 @@ export async function killFolder(dataDir: string): Promise<void> {
   if (!(await gone(dataDir, GONE_MS))) throw new Error(`processes of ${dataDir} do not end`);
 }
 
-/** The postmaster's children may fork between two looks, so the folder is looked at until it is empty. */
-async function gone(dataDir: string, ms: number): Promise<boolean> {
+/** Whether no process is left within `ms`. The postmaster's children may fork between two looks, so the folder is looked at until it is empty. */
+export async function gone(dataDir: string, ms: number): Promise<boolean> {
   const until = performance.now() + ms;
   while (processesIn(dataDir).length > 0) {
     if (performance.now() > until) return false;

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { syncTree, writeDurably } from './durable.ts';
 import { fileOwner, type PostgresBinaries, wrap } from './postgres-binaries.ts';
 import { type PostgresSettings, SUPERUSER, writePostgresConfig } from './postgres-config.ts';
-import { endLeftovers, killFolder } from './postgres-processes.ts';
+import { endLeftovers, gone, killFolder } from './postgres-processes.ts';
 
 const run = promisify(execFile);
 
@@ -21,6 +21,7 @@ const START_MS = 120_000;
 const FAST_MS = 15_000;
 const IMMEDIATE_MS = 5_000;
 const POLL_MS = 10;
+const LAST_WORDS_MS = 1_000;
 const WORDS_BYTES_MAX = 8_192;
 
 export class PostgresFailed extends Error {
@@ -135,10 +136,14 @@ function whenEnded(child: ChildProcess, dataDir: string): Promise<string> {
     child.once('exit', (code, signal) => {
       const how = signal === null ? `exit code ${code}` : `ended by ${signal}`;
       // A postmaster that is killed leaves backends for a moment (or, stopped ones, for good): they end with it.
-      killFolder(dataDir).then(
-        () => resolve(how),
-        (error: Error) => resolve(`${how}; ${error.message}`),
-      );
+      // One that ends by itself has a log collector behind it that writes its last words.
+      const quiet = signal === null ? gone(dataDir, LAST_WORDS_MS) : Promise.resolve(false);
+      quiet
+        .then(() => killFolder(dataDir))
+        .then(
+          () => resolve(how),
+          (error: Error) => resolve(`${how}; ${error.message}`),
+        );
     });
   });
 }

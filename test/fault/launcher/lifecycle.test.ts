@@ -120,6 +120,18 @@ describe('a store', () => {
     await eventually(() => put(store, 'fifth'));
   });
 
+  it('is ended by force on the second Ctrl-C, when a member hangs', async () => {
+    store.signal('node-a11', 'SIGSTOP');
+    process.kill(store.pid, 'SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    assert.ok(processesOf(store.dataDir).length > 0, 'the first one waits for the member');
+    process.kill(store.pid, 'SIGINT');
+    assert.equal(await store.exited, 1);
+    assert.deepEqual(processesOf(store.dataDir), []);
+    store = await begin(store);
+    await finds(store, ['first', 'fifth']);
+  });
+
   it('ends cleanly afterwards', async () => {
     assert.equal(await store.stop(), 0);
     assert.deepEqual(processesOf(store.dataDir), []);
