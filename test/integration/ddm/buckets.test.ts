@@ -88,6 +88,22 @@ describe('two gateways', () => {
     assert.equal(reasonOf(await new Kit(here).tryPut(old.id, 'k')), 'bucket-gone');
   });
 
+  it('let one conditional put win, and no put pass the removal of its bucket', async () => {
+    const { app } = await testDatabase();
+    const kits = [new Kit(await openWith(locatorOf(app))), new Kit(await openWith(locatorOf(app)))] as const;
+    const bucketId = await kits[0].bucket();
+    for (let round = 0; round < 10; round++) {
+      const puts = Array.from({ length: 20 }, (_, i) =>
+        kits[i % 2]!.tryPut(bucketId, `k${round}`, { condition: { ifNoneMatch: '*' } }),
+      );
+      const winners = (await Promise.all(puts)).filter((outcome) => outcome.outcome === 'done');
+      assert.equal(winners.length, 1);
+      const id = await kits[0].bucket();
+      const both = await Promise.all([kits[0].tryPut(id, 'k'), kits[1].catalog.deleteBucket(id)]);
+      assert.ok(['done, not-empty', 'bucket-gone, done'].includes(both.map(reasonOf).join(', ')));
+    }
+  });
+
   it('see each other’s keys and settings after the age that caches may have', async () => {
     const { app } = await testDatabase();
     const [here, there] = [await openWith(locatorOf(app), 50), await openWith(locatorOf(app), 50)];
