@@ -95,7 +95,7 @@ TABLE antipode.outbox (
   payload jsonb NOT NULL,
   at timestamp with time zone NOT NULL,
   CONSTRAINT outbox_event_key UNIQUE (event),
-  CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text]))),
+  CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text, 'retention'::text, 'legal-hold'::text]))),
   CONSTRAINT outbox_pkey PRIMARY KEY (id)
 )
 -- GRANT DELETE, INSERT, SELECT TO antipode_app
@@ -181,7 +181,7 @@ TABLE antipode.version (
   checksum_value text COLLATE "C",
   retention_mode text COLLATE "C",
   retention_until timestamp with time zone,
-  legal_hold boolean NOT NULL DEFAULT false,
+  legal_hold boolean,
   system_metadata jsonb NOT NULL DEFAULT '{}'::jsonb,
   user_metadata jsonb NOT NULL DEFAULT '{}'::jsonb,
   tags jsonb NOT NULL DEFAULT '{}'::jsonb,
@@ -316,20 +316,20 @@ DECLARE
   inserts boolean;
   replaces boolean;
   retires boolean;
-  retags boolean;
+  changes boolean;
 BEGIN
   SELECT bool_or(p.old_blob IS NOT NULL OR p.old_manifest IS NOT NULL OR p.doc->>'content' LIKE 'share-%'),
          bool_or(p.action = 'insert'), bool_or(p.action = 'replace'),
          bool_or(p.promote OR p.demote_seq IS NOT NULL OR p.action IN ('insert', 'remove') AND p.old_seq IS NOT NULL),
-         bool_or(p.action = 'tags')
-  INTO shares, inserts, replaces, retires, retags
+         bool_or(p.action IN ('tags', 'retention', 'legal-hold'))
+  INTO shares, inserts, replaces, retires, changes
   FROM unnest(plan) p WHERE p.reason IS NULL;
   IF shares THEN plan := antipode.lock_content(plan); END IF;
   IF inserts OR replaces THEN PERFORM antipode.insert_blobs(plan); END IF;
   IF retires THEN PERFORM antipode.retire_versions(plan); END IF;
   IF inserts THEN PERFORM antipode.insert_versions(plan, now); END IF;
   IF replaces THEN PERFORM antipode.replace_versions(plan, now); END IF;
-  IF retags THEN PERFORM antipode.replace_tags(plan); END IF;
+  IF changes THEN PERFORM antipode.change_versions(plan); END IF;
   IF shares THEN PERFORM antipode.count_references(plan); END IF;
   PERFORM antipode.record_changes(plan, now);
   RETURN (SELECT jsonb_agg(antipode.result_of(p, now) ORDER BY p.ord) FROM unnest(plan) p);
@@ -358,6 +358,25 @@ BEGIN
   WHERE g.blob_id IS NOT NULL
     AND g.part_number NOT IN (SELECT m.part_number FROM antipode.manifest_part m WHERE m.manifest_id = p_manifest);
   PERFORM antipode.release_blobs(v_unused);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.change_versions(plan antipode.decision[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  UPDATE antipode.version v
+  SET tags = CASE WHEN p.action = 'tags' THEN p.doc->'tags' ELSE v.tags END,
+      retention_mode = CASE WHEN p.action = 'retention' THEN p.doc->'retention'->>'mode' ELSE v.retention_mode END,
+      retention_until = CASE WHEN p.action = 'retention' THEN (p.doc->'retention'->>'until')::timestamptz
+                             ELSE v.retention_until END,
+      legal_hold = CASE WHEN p.action = 'legal-hold' THEN (p.doc->>'legalHold')::boolean ELSE v.legal_hold END
+  FROM unnest(plan) p
+  WHERE p.reason IS NULL AND p.action IN ('tags', 'retention', 'legal-hold')
+    AND v.bucket_id = p.bucket_id AND v.key = p.key AND v.seq = p.seq;
 END
 $function$
 
@@ -528,7 +547,7 @@ BEGIN
            o.doc->>'op' AS op, o.doc->>'versionId' AS wanted, (o.doc->>'versionSeq')::bigint AS wanted_seq
     FROM jsonb_array_elements(ops) WITH ORDINALITY o(doc, ord)
   ), found AS (
-    SELECT op.*, b.versioning, latest.v AS latest,
+    SELECT op.*, b.versioning, b.object_lock, b.default_retention, latest.v AS latest,
            CASE
              WHEN op.wanted IS NULL THEN latest.v
              WHEN op.wanted <> 'null' THEN named.v
@@ -538,7 +557,10 @@ BEGIN
            -- The null version that a write without versioning takes the place of, where it is not the latest.
            nulls.v AS nulls
     FROM op
-    LEFT JOIN LATERAL (SELECT b.versioning FROM antipode.bucket b WHERE b.id = op.bucket_id OFFSET 0) b ON true
+    LEFT JOIN LATERAL (
+      SELECT b.versioning, b.object_lock, CASE WHEN b.object_lock THEN b.settings->'defaultRetention' END AS default_retention
+      FROM antipode.bucket b WHERE b.id = op.bucket_id OFFSET 0
+    ) b ON true
     LEFT JOIN LATERAL (
       SELECT t AS v FROM antipode.version t
       WHERE t.bucket_id = op.bucket_id AND t.key = op.key ORDER BY t.seq DESC LIMIT 1
@@ -559,7 +581,7 @@ BEGIN
   ), acted AS MATERIALIZED (
     SELECT f.*,
       CASE
-        WHEN f.op = 'tags' THEN 'tags'
+        WHEN f.op IN ('tags', 'retention', 'legal-hold') THEN f.op
         WHEN f.op = 'delete' AND (f.wanted IS NOT NULL OR f.versioning = 'unversioned')
           THEN CASE WHEN (f.subject).seq IS NULL THEN 'none' ELSE 'remove' END
         WHEN f.op = 'delete' AND f.doc ? 'condition' AND (f.subject).seq IS NULL THEN 'none'
@@ -573,12 +595,18 @@ BEGIN
       CASE a.action WHEN 'remove' THEN a.subject WHEN 'replace' THEN a.latest WHEN 'insert' THEN a.nulls END AS old,
       CASE
         WHEN a.versioning IS NULL THEN 'bucket-gone'
-        WHEN a.action = 'tags' AND ((a.subject).seq IS NULL OR (a.subject).is_delete_marker)
+        WHEN NOT a.object_lock
+             AND (a.op IN ('retention', 'legal-hold') OR a.op = 'put' AND (a.doc ? 'retention' OR a.doc ? 'legalHold'))
+          THEN 'no-object-lock'
+        WHEN a.op IN ('tags', 'retention', 'legal-hold') AND ((a.subject).seq IS NULL OR (a.subject).is_delete_marker)
           THEN CASE WHEN a.wanted IS NULL THEN 'no-such-key' ELSE 'no-such-version' END
         ELSE coalesce(
           antipode.failed_condition(a.op, a.doc->'condition', a.subject),
           CASE
             WHEN a.action = 'remove' AND antipode.is_locked(a.subject, coalesce((a.doc->>'bypass')::boolean, false))
+              THEN 'locked'
+            WHEN a.action = 'retention'
+                 AND NOT antipode.may_retain(a.subject, a.doc->'retention', coalesce((a.doc->>'bypass')::boolean, false))
               THEN 'locked'
             WHEN (a.doc->>'intentAt')::bigint + intent_ms < extract(epoch FROM clock_timestamp()) * 1000
               THEN 'intent-expired'
@@ -589,7 +617,10 @@ BEGIN
     FROM acted a
   )
   SELECT array_agg(ROW(
-    r.ord, r.doc, r.bucket_id, r.key, r.reason, r.action, r.seq,
+    r.ord,
+    CASE WHEN r.default_retention IS NOT NULL AND r.op = 'put' AND NOT r.doc ? 'retention'
+         THEN r.doc || jsonb_build_object('retention', r.default_retention) ELSE r.doc END,
+    r.bucket_id, r.key, r.reason, r.action, r.seq,
     CASE WHEN r.action = 'insert' AND r.versioning = 'enabled' THEN antipode.new_version_id(r.seq)
          WHEN r.action IN ('insert', 'replace') THEN 'null' ELSE (r.subject).version_id END,
     CASE WHEN r.action IN ('insert', 'replace') THEN r.op = 'delete' ELSE (r.subject).is_delete_marker END,
@@ -734,8 +765,8 @@ BEGIN
          (p.doc->'blob'->>'id')::uuid, (p.doc->>'manifest')::bigint, (p.doc->>'writeId')::uuid,
          now, coalesce(p.doc->>'etag', ''), p.doc->>'owner', coalesce(p.doc->>'storageClass', 'STANDARD'),
          p.doc->'checksum'->>'algorithm', p.doc->'checksum'->>'type', p.doc->'checksum'->>'value',
-         p.doc->'retention'->>'mode', (p.doc->'retention'->>'until')::timestamptz,
-         coalesce((p.doc->>'legalHold')::boolean, false),
+         p.doc->'retention'->>'mode', antipode.retained_until(p.doc->'retention', now),
+         (p.doc->>'legalHold')::boolean,
          coalesce(p.doc->'system', '{}'), coalesce(p.doc->'user', '{}'), coalesce(p.doc->'tags', '{}')
   FROM unnest(plan) p WHERE p.reason IS NULL AND p.action = 'insert';
 END
@@ -748,7 +779,7 @@ CREATE OR REPLACE FUNCTION antipode.is_locked(v antipode.version, bypass boolean
  LANGUAGE sql
  STABLE
 AS $function$
-  SELECT v.legal_hold
+  SELECT coalesce(v.legal_hold, false)
       OR coalesce(v.retention_until > clock_timestamp() AND NOT (v.retention_mode = 'GOVERNANCE' AND bypass), false)
 $function$
 
@@ -996,6 +1027,19 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.may_retain(v antipode.version, retention jsonb, bypass boolean)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT coalesce(v.retention_until <= clock_timestamp(), true)
+      OR v.retention_mode = 'GOVERNANCE' AND bypass
+      OR coalesce(retention->>'mode' = v.retention_mode
+                  AND (retention->>'until')::timestamptz >= v.retention_until, false)
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.new_version_id(seq bigint)
  RETURNS text
  LANGUAGE sql
@@ -1077,8 +1121,8 @@ BEGIN
   WHERE d.versions <> 0 OR d.bytes <> 0;
   INSERT INTO antipode.outbox (event, bucket_id, key, kind, payload, at)
   SELECT (p.doc->>'writeId')::uuid, p.bucket_id, p.key,
-         CASE p.action WHEN 'remove' THEN 'delete' WHEN 'tags' THEN 'tags'
-                       ELSE CASE WHEN p.marker THEN 'delete-marker' ELSE 'put' END END,
+         CASE WHEN p.action = 'remove' THEN 'delete' WHEN p.action NOT IN ('insert', 'replace') THEN p.action
+              WHEN p.marker THEN 'delete-marker' ELSE 'put' END,
          jsonb_build_object('result', antipode.result_of(p, now), 'size', p.doc->'size', 'etag', p.doc->'etag'), now
   FROM unnest(plan) p WHERE p.reason IS NULL AND p.action <> 'none'
   ORDER BY p.ord;
@@ -1105,20 +1149,6 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
-CREATE OR REPLACE FUNCTION antipode.replace_tags(plan antipode.decision[])
- RETURNS void
- LANGUAGE plpgsql
-AS $function$
-BEGIN
-  UPDATE antipode.version v SET tags = p.doc->'tags'
-  FROM unnest(plan) p
-  WHERE p.reason IS NULL AND p.action = 'tags'
-    AND v.bucket_id = p.bucket_id AND v.key = p.key AND v.seq = p.seq;
-END
-$function$
-
--- GRANT EXECUTE TO antipode_app
-
 CREATE OR REPLACE FUNCTION antipode.replace_versions(plan antipode.decision[], now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -1133,8 +1163,8 @@ BEGIN
       storage_class = coalesce(p.doc->>'storageClass', 'STANDARD'),
       checksum_algorithm = p.doc->'checksum'->>'algorithm', checksum_type = p.doc->'checksum'->>'type',
       checksum_value = p.doc->'checksum'->>'value',
-      retention_mode = p.doc->'retention'->>'mode', retention_until = (p.doc->'retention'->>'until')::timestamptz,
-      legal_hold = coalesce((p.doc->>'legalHold')::boolean, false),
+      retention_mode = p.doc->'retention'->>'mode', retention_until = antipode.retained_until(p.doc->'retention', now),
+      legal_hold = (p.doc->>'legalHold')::boolean,
       system_metadata = coalesce(p.doc->'system', '{}'), user_metadata = coalesce(p.doc->'user', '{}'),
       tags = coalesce(p.doc->'tags', '{}')
   FROM unnest(plan) p
@@ -1155,6 +1185,21 @@ AS $function$
       'marker', p.marker,
       'action', p.action,
       'lastModifiedMs', (extract(epoch FROM now) * 1000)::bigint) END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.retained_until(retention jsonb, now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT CASE
+    WHEN retention ? 'days' THEN now + make_interval(hours => 24 * (retention->>'days')::integer)
+    WHEN retention ? 'years'
+      THEN (now AT TIME ZONE 'UTC' + make_interval(years => (retention->>'years')::integer)) AT TIME ZONE 'UTC'
+    ELSE (retention->>'until')::timestamptz
+  END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -1189,6 +1234,26 @@ BEGIN
   UPDATE antipode.bucket b
   SET settings = CASE WHEN p_value IS NULL THEN b.settings - p_name
                       ELSE b.settings || jsonb_build_object(p_name, p_value) END
+  WHERE b.id = p_id;
+  RETURN CASE WHEN FOUND THEN 'done' ELSE 'no-such-bucket' END;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.set_object_lock(p_id bigint, p_default jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM antipode.lock_bucket(p_id);
+  IF EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_id AND b.versioning <> 'enabled') THEN
+    RETURN 'not-versioned';
+  END IF;
+  UPDATE antipode.bucket b
+  SET object_lock = true,
+      settings = CASE WHEN p_default IS NULL THEN b.settings - 'defaultRetention'
+                      ELSE b.settings || jsonb_build_object('defaultRetention', p_default) END
   WHERE b.id = p_id;
   RETURN CASE WHEN FOUND THEN 'done' ELSE 'no-such-bucket' END;
 END

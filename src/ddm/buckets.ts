@@ -26,6 +26,7 @@ const FIND_BUCKETS = statement('find-buckets');
 const CREATE_BUCKET = statement('create-bucket');
 const DELETE_BUCKET = statement('delete-bucket');
 const SET_VERSIONING = statement('set-versioning');
+const SET_OBJECT_LOCK = statement('set-object-lock');
 const SET_BUCKET_SETTING = statement('set-bucket-setting');
 
 const BUCKETS_CACHED_MAX = 10_000;
@@ -36,7 +37,13 @@ type CreateBucket = Parameters<Catalog['createBucket']>[0];
 
 export type Buckets = Pick<
   Catalog,
-  'findBucket' | 'listBuckets' | 'createBucket' | 'deleteBucket' | 'setVersioning' | 'setBucketSetting'
+  | 'findBucket'
+  | 'listBuckets'
+  | 'createBucket'
+  | 'deleteBucket'
+  | 'setVersioning'
+  | 'setObjectLock'
+  | 'setBucketSetting'
 > & {
   /** A commit or a lookup found the bucket gone: it is asked for anew. */
   forget(id: BucketId): void;
@@ -169,6 +176,12 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
 
     setVersioning: async (id, state) =>
       (await change(id, SET_VERSIONING, [state])) as Outcome<null, 'no-such-bucket' | 'locked'>,
+
+    setObjectLock: async (id, defaultRetention) =>
+      (await change(id, SET_OBJECT_LOCK, [defaultRetention && JSON.stringify(defaultRetention)])) as Outcome<
+        null,
+        'no-such-bucket' | 'not-versioned'
+      >,
 
     setBucketSetting: async (id, name, value) =>
       (await change(id, SET_BUCKET_SETTING, [

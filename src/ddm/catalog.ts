@@ -13,10 +13,12 @@ import type {
   BlobRef,
   ChecksumAlgorithm,
   ChecksumType,
+  DefaultRetention,
   ManifestPart,
   ObjectAttributes,
   ObjectChecksum,
   ObjectVersion,
+  Retention,
   VersionContent,
 } from './rows.ts';
 
@@ -48,6 +50,7 @@ export type CommitRefusal =
   | 'bucket-gone' // 404 NoSuchBucket
   | 'no-such-version'
   | 'locked' // object lock: 403
+  | 'no-object-lock' // retention or a legal hold in a bucket without object lock: 400
   | 'over-quota'
   | 'intent-expired' // the blob is older than intentMs: 503, the client repeats
   | 'blob-dying' // a shared blob lost its last reference: stream the bytes instead
@@ -93,6 +96,14 @@ export interface DeleteDone {
   /** The delete marker written, or the version removed. */
   readonly versionId?: string;
   readonly deleteMarker?: boolean;
+}
+
+/** Which version a change in place is about: the latest, or the one that is named. */
+export interface VersionChange {
+  readonly writeId: WriteId;
+  readonly bucketId: BucketId;
+  readonly key: string;
+  readonly versionId?: string;
 }
 
 // -------------------------------------------------------------------------------------------- uploads
@@ -193,7 +204,10 @@ export interface Bucket {
   /** The directory pair that keeps the bucket's rows. */
   readonly directory: PairId;
   readonly versioning: 'unversioned' | 'enabled' | 'suspended';
+  /** Never goes away again, and keeps versioning on. */
   readonly objectLock: boolean;
+  /** Of buckets with object lock; the commit applies it. */
+  readonly defaultRetention?: DefaultRetention;
   /** Subresource documents (policy, cors, lifecycle, tagging, …) by name, as stored; absent means not set. */
   readonly settings: Readonly<Record<string, unknown>>;
 }
@@ -278,6 +292,11 @@ export interface Catalog {
     id: BucketId,
     state: 'enabled' | 'suspended',
   ): Promise<Outcome<null, 'no-such-bucket' | 'locked'>>;
+  /** Turns object lock on and sets (or, with null, removes) the default retention of versions to come. */
+  setObjectLock(
+    id: BucketId,
+    defaultRetention: DefaultRetention | null,
+  ): Promise<Outcome<null, 'no-such-bucket' | 'not-versioned'>>;
   /** Sets (or, with null, removes) one subresource document. */
   setBucketSetting(
     id: BucketId,
@@ -297,13 +316,19 @@ export interface Catalog {
   putVersion(put: PutVersion): Promise<Outcome<PutDone, CommitRefusal>>;
   deleteVersion(del: DeleteVersion): Promise<Outcome<DeleteDone, CommitRefusal>>;
   /** Replaces the tags of a version. */
-  setTags(t: {
-    writeId: WriteId;
-    bucketId: BucketId;
-    key: string;
-    versionId?: string;
-    tags: Readonly<Record<string, string>>;
-  }): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
+  setTags(
+    t: VersionChange & { readonly tags: Readonly<Record<string, string>> },
+  ): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
+  /**
+   * Sets the retention of a version, or takes it away (null). While a retention holds it can be made longer, and anything
+   * else is 'locked', but for GOVERNANCE with the bypass.
+   */
+  setRetention(
+    r: VersionChange & { readonly retention: Retention | null; readonly bypassGovernance?: boolean },
+  ): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
+  setLegalHold(
+    h: VersionChange & { readonly legalHold: boolean },
+  ): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
   listObjects(query: ListObjectsQuery): Promise<ListPage<ObjectVersion>>;
   listVersions(query: ListVersionsQuery): Promise<ListPage<ObjectVersion>>;
 

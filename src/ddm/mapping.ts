@@ -7,6 +7,7 @@ import type {
   Bucket,
   ChecksumAlgorithm,
   ChecksumType,
+  DefaultRetention,
   ManifestPart,
   ObjectAttributes,
   ObjectVersion,
@@ -42,6 +43,7 @@ export function accessKeyOf(row: Row): AccessKey {
 }
 
 export function bucketOf(row: Row, directory: PairId): Bucket {
+  const { defaultRetention, ...settings } = row.settings as Record<string, unknown>;
   return {
     id: Number(row.id) as BucketId,
     name: text(row.name),
@@ -51,7 +53,8 @@ export function bucketOf(row: Row, directory: PairId): Bucket {
     directory,
     versioning: row.versioning as Bucket['versioning'],
     objectLock: row.object_lock === true,
-    settings: row.settings as Record<string, unknown>,
+    ...optional('defaultRetention', defaultRetention as DefaultRetention | undefined),
+    settings,
   };
 }
 
@@ -104,7 +107,7 @@ export function versionOf(row: Row): ObjectVersion {
         until: row.retention_until as Date,
       },
     }),
-    ...(row.legal_hold === true && { legalHold: true }),
+    ...optional('legalHold', row.legal_hold as boolean | null),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   type ListPage,
   type ObjectVersion,
   type Outcome,
+  type VersionChange,
   type WriteCondition,
 } from './catalog.ts';
 import type { Directories } from './directories.ts';
@@ -33,7 +34,15 @@ const READ_MANIFEST_RANGE = statement('read-manifest-range');
 
 export type Objects = Pick<
   Catalog,
-  'findVersion' | 'readManifest' | 'putVersion' | 'deleteVersion' | 'setTags' | 'listObjects' | 'listVersions'
+  | 'findVersion'
+  | 'readManifest'
+  | 'putVersion'
+  | 'deleteVersion'
+  | 'setTags'
+  | 'setRetention'
+  | 'setLegalHold'
+  | 'listObjects'
+  | 'listVersions'
 >;
 
 /** Conditions as the directory reads them; null when there is none. */
@@ -124,6 +133,9 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
   const named = (versionId: string | undefined) =>
     versionId === undefined ? {} : { versionId, versionSeq: seqOfVersionId(versionId) };
 
+  const change = (o: VersionChange, document: Readonly<Record<string, unknown>>) =>
+    commit(o, { ...document, ...named(o.versionId) }, (row) => ({ versionId: String(row.versionId) }));
+
   return {
     async findVersion(bucketId, key, versionId) {
       if (!isStorable(key) || (versionId !== undefined && (versionId === '' || !isStorable(versionId))))
@@ -181,10 +193,10 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
         },
       ),
 
-    setTags: (t) =>
-      commit(t, { op: 'tags', ...named(t.versionId), tags: t.tags }, (row) => ({
-        versionId: String(row.versionId),
-      })),
+    setTags: (t) => change(t, { op: 'tags', tags: t.tags }),
+    setRetention: ({ retention, bypassGovernance: bypass, ...r }) =>
+      change(r, { op: 'retention', retention, bypass }),
+    setLegalHold: ({ legalHold, ...h }) => change(h, { op: 'legal-hold', legalHold }),
 
     listObjects: (query) =>
       listPage<ObjectVersion>({

@@ -47,6 +47,12 @@ export interface Retention {
   readonly until: Date;
 }
 
+/** A bucket's default: how long its new versions are retained, from when they are made. Years are those of the calendar. */
+export type DefaultRetention = { readonly mode: Retention['mode'] } & (
+  | { readonly days: number }
+  | { readonly years: number }
+);
+
 /** What a client chose about an object; the same for PutObject, CopyObject and CreateMultipartUpload. */
 export interface ObjectAttributes {
   readonly system: SystemMetadata;
@@ -55,6 +61,7 @@ export interface ObjectAttributes {
   readonly tags: Readonly<Record<string, string>>;
   readonly storageClass: string;
   readonly retention?: Retention;
+  /** Absent: no hold was ever placed; false: it was lifted. */
   readonly legalHold?: boolean;
 }
 

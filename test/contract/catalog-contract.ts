@@ -17,6 +17,7 @@ import {
   type Subject,
 } from './contract-kit.ts';
 import { listingContract } from './listing-contract.ts';
+import { locksContract } from './locks-contract.ts';
 import { objectsContract } from './objects-contract.ts';
 import { uploadsContract } from './uploads-contract.ts';
 import { versioningContract } from './versioning-contract.ts';
@@ -35,6 +36,7 @@ export function catalogContract(name: string, makeCatalog: MakeCatalog): void {
     bucketsContract(() => kit);
     objectsContract(() => kit);
     versioningContract(() => kit);
+    locksContract(() => kit);
     uploadsContract(() => kit);
     listingContract(() => kit);
     concurrencyContract(() => kit);

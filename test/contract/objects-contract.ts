@@ -57,7 +57,7 @@ export function objectsContract(kit: () => Kit): void {
 
     it('keeps empty objects, off-map replicas, retention and holds', async () => {
       const k = kit();
-      const bucketId = await k.bucket();
+      const bucketId = await k.bucket({ objectLock: true });
       await k.put(bucketId, 'empty', { size: 0, content: { kind: 'empty' } });
       assert.deepEqual((await k.catalog.findVersion(bucketId, 'empty'))?.content, { kind: 'empty' });
       const blob = { ...blobOf(3), offMap: ['node-b12', 'node-b13'] as never[] };

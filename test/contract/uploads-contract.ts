@@ -9,7 +9,7 @@ export function uploadsContract(kit: () => Kit): void {
   describe('uploads', () => {
     it('makes an object of the named parts and drops the others', async () => {
       const k = kit();
-      const bucketId = await k.bucket();
+      const bucketId = await k.bucket({ objectLock: true });
       const until = new Date(Date.now() + 60_000);
       const attributes = {
         ...ATTRIBUTES,

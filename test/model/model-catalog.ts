@@ -20,8 +20,10 @@ import type {
   VersionContent,
 } from '../../src/ddm/catalog.ts';
 import { ModelAccounts } from './model-accounts.ts';
+import { checkWrite } from './model-conditions.ts';
 import { compareKeys, pageOf } from './model-listing.ts';
-import { checkWrite, done, ModelObjects, refused } from './model-objects.ts';
+import { checkLocks } from './model-locks.ts';
+import { done, ModelObjects, refused } from './model-objects.ts';
 
 export class ModelCatalog extends ModelObjects implements Catalog {
   readonly #accounts = new ModelAccounts(() => this.now());
@@ -104,7 +106,9 @@ export class ModelCatalog extends ModelObjects implements Catalog {
       const named = c.parts.map((part) => row.parts.get(part.partNumber));
       if (named.length === 0 || named.some((part, i) => part?.etag !== c.parts[i]!.etag))
         return refused('invalid-part');
-      const refusal = checkWrite(c.condition, bucket.keys.get(c.key)?.[0]);
+      const refusal =
+        checkLocks(bucket.bucket, row.upload.attributes) ??
+        checkWrite(c.condition, bucket.keys.get(c.key)?.[0]);
       if (refusal !== null) return refused(refusal);
       const parts = named as UploadPart[];
       const value = { ...this.insert(bucket, this.#completedRow(c, row.upload, parts)), etag: c.etag };

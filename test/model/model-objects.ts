@@ -8,6 +8,7 @@ import {
   type Bucket,
   CatalogUnavailable,
   type CommitRefusal,
+  type DefaultRetention,
   type DeleteDone,
   type DeleteVersion,
   type ListObjectsQuery,
@@ -18,13 +19,16 @@ import {
   type Outcome,
   type PutDone,
   type PutVersion,
+  type Retention,
   type Upload,
   type UploadPart,
+  type VersionChange,
   type VersionContent,
-  type WriteCondition,
 } from '../../src/ddm/catalog.ts';
 import { ModelBlobs } from './model-blobs.ts';
+import { checkDelete, checkWrite } from './model-conditions.ts';
 import { compareKeys, pageOf } from './model-listing.ts';
+import { checkLocks, isLocked, mayRetain, retentionOf } from './model-locks.ts';
 
 /** A row of the model; `sequence` is commit order. */
 export type Row = Omit<ObjectVersion, 'isLatest'> & { readonly sequence: number };
@@ -54,34 +58,6 @@ export const refused = <R extends string>(reason: R) => ({ outcome: 'refused', r
 const SEQUENCE_MAX = 2 ** 48;
 const idOfSequence = (sequence: number) => (SEQUENCE_MAX - sequence).toString(16).padStart(32, '0');
 const sequenceOfId = (id: string) => SEQUENCE_MAX - Number.parseInt(id, 16);
-
-/** The condition of a PUT, copy or Complete, against the latest version. */
-export function checkWrite(
-  condition: WriteCondition | undefined,
-  latest: Row | undefined,
-): CommitRefusal | null {
-  const current = latest === undefined || latest.isDeleteMarker ? null : latest;
-  const { ifMatch, ifNoneMatch } = condition ?? {};
-  if (ifMatch !== undefined) {
-    if (current === null) return 'no-such-key';
-    if (ifMatch !== '*' && ifMatch !== current.etag) return 'precondition-failed';
-  }
-  if (ifNoneMatch !== undefined && current !== null) {
-    if (ifNoneMatch === '*' || ifNoneMatch === current.etag) return 'precondition-failed';
-  }
-  return null;
-}
-
-/** The condition of a DELETE, against the row that it would act on; a delete marker is a row with the ETag ''. */
-function checkDelete(condition: WriteCondition, row: Row): CommitRefusal | null {
-  const { ifMatch, ifMatchLastModified, ifMatchSize } = condition;
-  if (ifMatch !== undefined && ifMatch !== '*' && ifMatch !== row.etag) return 'precondition-failed';
-  if (ifMatchSize !== undefined && ifMatchSize !== row.size) return 'precondition-failed';
-  const seconds = (date: Date) => Math.floor(date.getTime() / 1000);
-  if (ifMatchLastModified !== undefined && seconds(ifMatchLastModified) !== seconds(row.lastModified))
-    return 'precondition-failed';
-  return null;
-}
 
 /** A row as callers see it. */
 function shown({ sequence: _, ...row }: Row, isLatest: boolean): ObjectVersion {
@@ -182,6 +158,20 @@ export class ModelObjects {
     });
   }
 
+  async setObjectLock(
+    id: BucketId,
+    defaultRetention: DefaultRetention | null,
+  ): Promise<Outcome<null, 'no-such-bucket' | 'not-versioned'>> {
+    return this.commit('setObjectLock', () => {
+      const row = this.buckets.get(id);
+      if (row === undefined) return refused('no-such-bucket');
+      if (row.bucket.versioning !== 'enabled') return refused('not-versioned');
+      const { defaultRetention: _, ...bucket } = row.bucket;
+      row.bucket = { ...bucket, objectLock: true, ...(defaultRetention && { defaultRetention }) };
+      return done(null);
+    });
+  }
+
   async setBucketSetting(
     id: BucketId,
     name: string,
@@ -218,7 +208,8 @@ export class ModelObjects {
     return this.commit('putVersion', () => {
       const bucket = this.buckets.get(put.bucketId);
       if (bucket === undefined) return refused('bucket-gone');
-      const refusal = checkWrite(put.condition, bucket.keys.get(put.key)?.[0]);
+      const refusal =
+        checkLocks(bucket.bucket, put.attributes) ?? checkWrite(put.condition, bucket.keys.get(put.key)?.[0]);
       if (refusal !== null) return refused(refusal);
       const taken = this.takeContent(put.content);
       if (typeof taken === 'string') return refused(taken);
@@ -241,7 +232,7 @@ export class ModelObjects {
         if (refusal !== null) return refused(refusal);
       }
       if (del.versionId !== undefined) {
-        if (this.#isLocked(row!, del.bypassGovernance ?? false)) return refused('locked');
+        if (isLocked(row!, this.now(), del.bypassGovernance ?? false)) return refused('locked');
         this.remove(bucket, row!);
         return done<DeleteDone>({
           existed: true,
@@ -251,7 +242,6 @@ export class ModelObjects {
       }
       if (bucket.bucket.versioning === 'unversioned') {
         if (row === undefined) return done<DeleteDone>({ existed: false });
-        if (this.#isLocked(row, del.bypassGovernance ?? false)) return refused('locked');
         this.remove(bucket, row);
         return done<DeleteDone>({ existed: true });
       }
@@ -265,21 +255,39 @@ export class ModelObjects {
     });
   }
 
-  async setTags(t: {
-    bucketId: BucketId;
-    key: string;
-    versionId?: string;
-    tags: Readonly<Record<string, string>>;
-  }): Promise<Outcome<{ versionId: string }, CommitRefusal>> {
-    return this.commit('setTags', () => {
-      const bucket = this.buckets.get(t.bucketId);
+  setTags(t: VersionChange & { readonly tags: Readonly<Record<string, string>> }) {
+    return this.#change('setTags', t, (row) => ({ ...row, tags: t.tags }));
+  }
+
+  setRetention(r: VersionChange & { retention: Retention | null; bypassGovernance?: boolean }) {
+    return this.#change('setRetention', r, ({ retention: old, ...row }) => {
+      if (!mayRetain(old, r.retention, this.now(), r.bypassGovernance ?? false)) return 'locked';
+      return { ...row, ...(r.retention && { retention: r.retention }) };
+    });
+  }
+
+  setLegalHold(h: VersionChange & { readonly legalHold: boolean }) {
+    return this.#change('setLegalHold', h, (row) => ({ ...row, legalHold: h.legalHold }));
+  }
+
+  /** Changes a version in place. */
+  #change(
+    name: 'setTags' | 'setRetention' | 'setLegalHold',
+    { bucketId, key, versionId }: VersionChange,
+    change: (row: Row) => Row | CommitRefusal,
+  ): Promise<Outcome<{ versionId: string }, CommitRefusal>> {
+    return this.commit(name, () => {
+      const bucket = this.buckets.get(bucketId);
       if (bucket === undefined) return refused('bucket-gone');
-      const rows = bucket.keys.get(t.key) ?? [];
-      const at = t.versionId === undefined ? 0 : rows.findIndex((other) => other.versionId === t.versionId);
+      if (name !== 'setTags' && !bucket.bucket.objectLock) return refused('no-object-lock');
+      const rows = bucket.keys.get(key) ?? [];
+      const at = versionId === undefined ? 0 : rows.findIndex((other) => other.versionId === versionId);
       const row = rows[at];
       if (row === undefined || row.isDeleteMarker)
-        return refused(t.versionId === undefined ? 'no-such-key' : 'no-such-version');
-      rows[at] = { ...row, tags: t.tags };
+        return refused(versionId === undefined ? 'no-such-key' : 'no-such-version');
+      const changed = change(row);
+      if (typeof changed === 'string') return refused(changed);
+      rows[at] = changed;
       return done({ versionId: row.versionId });
     });
   }
@@ -342,6 +350,7 @@ export class ModelObjects {
     rows.unshift({
       ...{ bucketId, key, versionId, owner, size, etag, content, isDeleteMarker, lastModified, sequence },
       ...row.attributes,
+      ...(isDeleteMarker ? {} : retentionOf(bucket.bucket, row.attributes, lastModified)),
       ...(row.checksum === undefined ? {} : { checksum: row.checksum }),
     });
     bucket.keys.set(key, rows);
@@ -353,12 +362,6 @@ export class ModelObjects {
     if (rows.length === 0) bucket.keys.delete(row.key);
     else bucket.keys.set(row.key, rows);
     this.blobs.drop(row.content);
-  }
-
-  #isLocked(row: Row, bypassGovernance: boolean): boolean {
-    if (row.legalHold === true) return true;
-    if (row.retention === undefined || row.retention.until.getTime() <= this.now()) return false;
-    return row.retention.mode === 'COMPLIANCE' || !bypassGovernance;
   }
 
   protected dropParts(parts: Iterable<UploadPart>): void {

@@ -9,6 +9,7 @@ import { S3Error } from '../errors.ts';
 import { serviceUnavailable } from '../lower-errors.ts';
 import type { OperationContext, RequestBody } from '../operation.ts';
 import { settle } from '../outcomes.ts';
+import { missingObjectLock } from './locks.ts';
 
 /** A request's body, or the bytes of another object. */
 export type ByteSource = Pick<RequestBody, 'length' | 'stream' | 'result'>;
@@ -84,6 +85,8 @@ export function refusalError(ctx: { readonly key: string }, reason: CompleteRefu
       return new S3Error('AccessDenied', {
         message: 'Access Denied because object protected by object lock.',
       });
+    case 'no-object-lock':
+      return missingObjectLock();
     case 'over-quota':
       return new S3Error('QuotaExceeded');
     case 'no-such-upload':

@@ -1,0 +1,1 @@
+SELECT antipode.set_object_lock($1, $2) AS answer
