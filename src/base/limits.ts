@@ -19,6 +19,9 @@ export const LIMITS = {
   deleteObjectsMax: 1000,
   userMetadataBytesMax: 2 * KIB,
   tagsPerObjectMax: 10,
+  tagsPerBucketMax: 50,
+  defaultRetentionDaysMax: 36_500,
+  defaultRetentionYearsMax: 100,
   bucketsPerAccountMax: 1000,
 
   // Blobs

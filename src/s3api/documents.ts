@@ -41,6 +41,8 @@ export function readCompleteMultipartUpload(text: string): readonly CompletePart
   });
 }
 
+export type TagPair = readonly [key: string, value: string];
+
 export interface DeleteEntry {
   readonly key: string;
   readonly versionId?: string;
@@ -82,10 +84,12 @@ function readDeleteEntry(entry: XmlElement): DeleteEntry {
 /** `CreateBucketConfiguration`; an empty body names nothing. */
 export function readCreateBucketConfiguration(text: string): {
   locationConstraint?: string;
-  /** Whether it asks for what only directory buckets have, or for tags. */
+  /** Pairs in order, as in {@link readTagging}. */
+  tags: readonly TagPair[];
+  /** Whether it asks for what only directory buckets have. */
   asksForMore: boolean;
 } {
-  if (text.trim() === '') return { asksForMore: false };
+  if (text.trim() === '') return { asksForMore: false, tags: [] };
   const root = parseDocument(text, 'CreateBucketConfiguration', [
     'LocationConstraint',
     'Location',
@@ -93,8 +97,10 @@ export function readCreateBucketConfiguration(text: string): {
     'Tags',
   ]);
   const locationConstraint = childText(root, 'LocationConstraint')?.trim();
-  const asksForMore = root.children.some((child) => child.name !== 'LocationConstraint');
-  return { ...(locationConstraint !== undefined && { locationConstraint }), asksForMore };
+  const asksForMore = root.children.some((child) => child.name === 'Location' || child.name === 'Bucket');
+  const set = onlyChild(root, 'Tags');
+  const tags = set === undefined ? [] : readTags(set);
+  return { ...(locationConstraint !== undefined && { locationConstraint }), asksForMore, tags };
 }
 
 /** `VersioningConfiguration`; Status is required in a request, as AWS has it. */
@@ -111,10 +117,14 @@ export function readVersioningConfiguration(text: string): {
 }
 
 /** `Tagging`, as pairs in order; what makes a tag valid is decided in tags.ts. */
-export function readTagging(text: string): readonly (readonly [string, string])[] {
+export function readTagging(text: string): readonly TagPair[] {
   const root = parseDocument(text, 'Tagging', ['TagSet']);
   const set = onlyChild(root, 'TagSet');
   if (!set) throw malformedXml();
+  return readTags(set);
+}
+
+function readTags(set: XmlElement): readonly TagPair[] {
   requireChildren(set, ['Tag']);
   return set.children.map((entry) => {
     requireChildren(entry, ['Key', 'Value']);

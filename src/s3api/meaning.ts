@@ -31,7 +31,6 @@ const REFUSED_PREFIXES = [
   'x-amz-server-side-encryption',
   'x-amz-copy-source-server-side-encryption',
   'x-amz-grant-',
-  'x-amz-object-lock-',
 ] as const;
 const REFUSED_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-mfa',
@@ -39,6 +38,9 @@ const REFUSED_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-create-session-mode',
   'x-amz-bucket-namespace',
 ]);
+/** Operations that make a version, which may be locked from the start. */
+const TAKES_LOCKS: ReadonlySet<string> = new Set(['PutObject', 'CopyObject', 'CreateMultipartUpload']);
+const LOCK_PREFIX = 'x-amz-object-lock-';
 /** Operations on objects that take a version id; the others refuse it, so that none acts on the wrong version. */
 const TAKES_VERSION: ReadonlySet<string> = new Set(
   `GetObject HeadObject DeleteObject GetObjectAcl PutObjectAcl GetObjectTagging PutObjectTagging DeleteObjectTagging
@@ -55,6 +57,7 @@ export function checkMeaning(request: MeaningRequest): void {
     if (!name.startsWith('x-amz-')) continue;
     if (REFUSED_HEADERS.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
       throw notImplemented(name);
+    if (name.startsWith(LOCK_PREFIX) && !TAKES_LOCKS.has(request.operation.name)) throw notImplemented(name);
   }
   checkChoice(headers, 'x-amz-acl', DEFAULT_ACLS, CANNED_ACLS);
   checkStorageClass(headers);
@@ -105,7 +108,5 @@ function checkVersionId({ operation, query }: MeaningRequest): void {
 }
 
 function checkCreateBucket(headers: MeaningRequest['headers']): void {
-  const lock = headers['x-amz-bucket-object-lock-enabled']?.toLowerCase();
-  if (lock !== undefined && lock !== 'false') throw notImplemented('x-amz-bucket-object-lock-enabled');
   checkChoice(headers, 'x-amz-object-ownership', new Set(['BucketOwnerEnforced']), OWNERSHIPS);
 }

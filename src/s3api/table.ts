@@ -4,6 +4,7 @@
  */
 import type { OperationRow } from './operation.ts';
 import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/acl.ts';
+import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
 import { CORS_PREFLIGHT } from './ops/cors-preflight.ts';
@@ -14,6 +15,13 @@ import { listObjectVersions } from './ops/list-object-versions.ts';
 import { listObjects } from './ops/list-objects.ts';
 import { listObjectsV2 } from './ops/list-objects-v2.ts';
 import { NOT_SET } from './ops/not-set.ts';
+import { getObjectLockConfiguration, putObjectLockConfiguration } from './ops/object-lock.ts';
+import {
+  getObjectLegalHold,
+  getObjectRetention,
+  putObjectLegalHold,
+  putObjectRetention,
+} from './ops/object-locks.ts';
 import { OBJECT_OPERATIONS } from './ops/object-operations.ts';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './ops/object-tagging.ts';
 import { UNSUPPORTED } from './ops/unsupported.ts';
@@ -30,6 +38,11 @@ export const OPERATIONS: readonly OperationRow[] = [
   listMultipartUploads,
   getBucketVersioning,
   putBucketVersioning,
+  getBucketTagging,
+  putBucketTagging,
+  deleteBucketTagging,
+  getObjectLockConfiguration,
+  putObjectLockConfiguration,
   getBucketAcl,
   putBucketAcl,
   getObjectAcl,
@@ -37,6 +50,10 @@ export const OPERATIONS: readonly OperationRow[] = [
   getObjectTagging,
   putObjectTagging,
   deleteObjectTagging,
+  getObjectRetention,
+  putObjectRetention,
+  getObjectLegalHold,
+  putObjectLegalHold,
   ...OBJECT_OPERATIONS,
   ...NOT_SET,
   ...CORS_PREFLIGHT,

@@ -1,16 +1,23 @@
 /**
- * What makes a set of object tags valid. Source: "Categorizing your storage using tags", S3 User Guide: at most 10 tags,
- * keys of 1–128 and values of 0–256 characters, unique keys, letters, digits, spaces and + - = . _ : / @.
+ * What makes a set of tags valid, and how a set is shown. Source: "Categorizing your storage using tags" and "Using cost
+ * allocation S3 bucket tags", S3 User Guide: at most 10 tags for an object and 50 for a bucket, keys of 1–128 and values of 0–256 characters, unique keys, letters, digits, spaces and + - = . _ : / @.
  */
 import { LIMITS } from '../base/limits.ts';
 import { S3Error } from './errors.ts';
+import { tag, wrap, xmlDocument } from './xml.ts';
 
+export type Tags = Readonly<Record<string, string>>;
+
+const COUNT_MAX = { Object: LIMITS.tagsPerObjectMax, Bucket: LIMITS.tagsPerBucketMax } as const;
 const KEY_CHARS_MAX = 128;
 const VALUE_CHARS_MAX = 256;
 const CHARACTERS = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
 /** @throws {S3Error} InvalidTag, BadRequest (too many) */
-export function validTags(pairs: Iterable<readonly [string, string]>): Readonly<Record<string, string>> {
+export function validTags(
+  pairs: Iterable<readonly [string, string]>,
+  of: keyof typeof COUNT_MAX = 'Object',
+): Tags {
   const tags = new Map<string, string>();
   for (const [key, value] of pairs) {
     if (key === '' || [...key].length > KEY_CHARS_MAX || !CHARACTERS.test(key))
@@ -21,11 +28,17 @@ export function validTags(pairs: Iterable<readonly [string, string]>): Readonly<
     if (tags.has(key)) throw invalidTag('Cannot provide multiple Tags with the same key', key);
     tags.set(key, value);
   }
-  if (tags.size > LIMITS.tagsPerObjectMax)
-    throw new S3Error('BadRequest', {
-      message: `Object tags cannot be greater than ${LIMITS.tagsPerObjectMax}`,
-    });
+  if (tags.size > COUNT_MAX[of])
+    throw new S3Error('BadRequest', { message: `${of} tags cannot be greater than ${COUNT_MAX[of]}` });
   return Object.fromEntries(tags);
+}
+
+/** In the order of keys: the catalog keeps no other. */
+export function taggingXml(tags: Tags): string {
+  const shown = Object.entries(tags)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => wrap('Tag', tag('Key', key) + tag('Value', value)));
+  return xmlDocument('Tagging', wrap('TagSet', shown.join('')));
 }
 
 const invalidTag = (message: string, key: string): S3Error =>

@@ -6,6 +6,7 @@ import type { Bucket, ObjectVersion } from '../../ddm/catalog.ts';
 import { S3Error } from '../errors.ts';
 import type { OperationContext } from '../operation.ts';
 import { quoted } from '../xml.ts';
+import { lockHeaders } from './locks.ts';
 import { DEFAULT_CONTENT_TYPE } from './metadata.ts';
 
 export type ResponseHeaders = Record<string, string | number | undefined>;
@@ -52,6 +53,7 @@ export function objectHeaders(bucket: Bucket, version: ObjectVersion): ResponseH
     'x-amz-website-redirect-location': carried(system.websiteRedirectLocation),
     'x-amz-storage-class': version.storageClass === 'STANDARD' ? undefined : version.storageClass,
     'x-amz-tagging-count': tags === 0 ? undefined : tags,
+    ...lockHeaders(version),
     ...userHeaders(version.user),
   };
 }

@@ -16,6 +16,7 @@ import {
   openCopySource,
   requireCopySize,
 } from '../objects/copying.ts';
+import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
 import { newVersionHeaders, versionHeaders } from '../objects/response-headers.ts';
@@ -38,7 +39,8 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const { catalog, clock } = ctx.services;
   const source = await openCopySource(ctx);
   requireCopySize(source.version.size);
-  const attributes = attributesOfCopy(ctx, source);
+  // The source's locks are never copied.
+  const attributes = { ...attributesOfCopy(ctx, source), ...(await requestedLocks(ctx)) };
   const condition = writeCondition(ctx.headers);
   if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(ctx.bucket!.id, ctx.key));
   const put = {

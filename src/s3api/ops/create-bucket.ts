@@ -8,6 +8,8 @@ import { S3Error } from '../errors.ts';
 import { notImplemented } from '../meaning.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { settle } from '../outcomes.ts';
+import { validTags } from '../tags.ts';
+import { TAGGING } from './bucket-tagging.ts';
 
 export const createBucket: OperationRow = {
   name: 'CreateBucket',
@@ -26,14 +28,16 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   if (principal.kind !== 'account') throw new S3Error('AccessDenied');
   if (!isNewBucketName(name)) throw invalidBucketName(name);
   const configuration = readCreateBucketConfiguration(ctx.text);
-  if (configuration.asksForMore) throw notImplemented('CreateBucketConfiguration');
+  const { asksForMore, tags } = configuration;
+  if (asksForMore) throw notImplemented('CreateBucketConfiguration');
   checkLocation(configuration.locationConstraint, services.region);
   const created: OperationResult = { status: 200, headers: { location: `/${name}` } };
   const outcome = await services.catalog.createBucket({
     name,
     owner: principal.account.id,
     region: services.region,
-    objectLock: false,
+    objectLock: wantsObjectLock(ctx.headers['x-amz-bucket-object-lock-enabled']),
+    ...(tags.length > 0 && { settings: { [TAGGING]: validTags(tags, 'Bucket') } }),
   });
   if (
     outcome.outcome === 'refused' &&
@@ -52,6 +56,15 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     }
   });
   return created;
+}
+
+/** @throws {S3Error} InvalidArgument */
+function wantsObjectLock(header: string | undefined): boolean {
+  const text = header?.toLowerCase() ?? 'false';
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new S3Error('InvalidArgument', {
+    fields: { ArgumentName: 'x-amz-bucket-object-lock-enabled', ArgumentValue: text.slice(0, 256) },
+  });
 }
 
 function checkLocation(constraint: string | undefined, region: string): void {

@@ -2,6 +2,7 @@
 import { newWriteId } from '../../base/ids.ts';
 import { uploadChecksum } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
+import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
@@ -26,7 +27,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     bucketId: ctx.bucket!.id,
     key: ctx.key,
     owner: ownerOf(ctx),
-    attributes: objectAttributes(ctx.headers),
+    attributes: { ...objectAttributes(ctx.headers), ...(await requestedLocks(ctx)) },
     ...checksum,
   });
   const upload = settle(outcome, (reason) => refusalError(ctx, reason));

@@ -2,6 +2,7 @@
 import { newWriteId } from '../../base/ids.ts';
 import { refusalError } from '../objects/commits.ts';
 import { deleteCondition } from '../objects/conditions.ts';
+import { bypassesGovernance } from '../objects/locks.ts';
 import { ownerOf } from '../objects/owner.ts';
 import { versionHeaders } from '../objects/response-headers.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
@@ -28,7 +29,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     owner: ownerOf(ctx),
     ...(versionId === undefined ? {} : { versionId }),
     ...(condition === undefined ? {} : { condition }),
-    bypassGovernance: ctx.headers['x-amz-bypass-governance-retention']?.toLowerCase() === 'true',
+    bypassGovernance: await bypassesGovernance(ctx, ctx.key),
   });
   const done = settle(outcome, (reason) => refusalError(ctx, reason));
   return {

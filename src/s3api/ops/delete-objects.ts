@@ -9,6 +9,7 @@ import { type DeleteEntry, readDelete } from '../documents.ts';
 import { S3Error } from '../errors.ts';
 import { toS3Error } from '../lower-errors.ts';
 import { refusalError } from '../objects/commits.ts';
+import { bypassesGovernance } from '../objects/locks.ts';
 import { ownerOf } from '../objects/owner.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { settle } from '../outcomes.ts';
@@ -71,7 +72,7 @@ async function commit(ctx: OperationContext, entry: DeleteEntry): Promise<Delete
     owner: ownerOf(ctx),
     ...(entry.versionId === undefined ? {} : { versionId: entry.versionId }),
     ...(condition === undefined ? {} : { condition }),
-    bypassGovernance: ctx.headers['x-amz-bypass-governance-retention']?.toLowerCase() === 'true',
+    bypassGovernance: await bypassesGovernance(ctx, entry.key),
   });
   return settle(outcome, (reason) => refusalError(entry, reason));
 }

@@ -40,15 +40,6 @@ const noneNamed = (name: string, subresource: string, permission: string): Opera
   query: { [subresource]: true, id: true },
 });
 
-/** Locks of an object: no bucket has object lock, and AWS then refuses the question. */
-const noLock = (name: string, subresource: string): OperationRow => ({
-  ...empty(name, subresource, `s3:${name}`, ''),
-  target: 'object',
-  run: async () => {
-    throw new S3Error('InvalidRequest', { message: 'Bucket is missing Object Lock Configuration' });
-  },
-});
-
 export const NOT_SET: readonly OperationRow[] = [
   missing('GetBucketPolicy', 'policy', 's3:GetBucketPolicy', 'NoSuchBucketPolicy'),
   missing('GetBucketPolicyStatus', 'policyStatus', 's3:GetBucketPolicyStatus', 'NoSuchBucketPolicy'),
@@ -59,7 +50,6 @@ export const NOT_SET: readonly OperationRow[] = [
     's3:GetLifecycleConfiguration',
     'NoSuchLifecycleConfiguration',
   ),
-  missing('GetBucketTagging', 'tagging', 's3:GetBucketTagging', 'NoSuchTagSet'),
   missing('GetBucketWebsite', 'website', 's3:GetBucketWebsite', 'NoSuchWebsiteConfiguration'),
   // AWS encrypts every bucket and so never gives this error any more; here nothing is encrypted yet.
   missing(
@@ -79,12 +69,6 @@ export const NOT_SET: readonly OperationRow[] = [
     'publicAccessBlock',
     's3:GetBucketPublicAccessBlock',
     'NoSuchPublicAccessBlockConfiguration',
-  ),
-  missing(
-    'GetObjectLockConfiguration',
-    'object-lock',
-    's3:GetBucketObjectLockConfiguration',
-    'ObjectLockConfigurationNotFoundError',
   ),
   missing(
     'GetBucketReplication',
@@ -143,6 +127,4 @@ export const NOT_SET: readonly OperationRow[] = [
   ),
   noneNamed('GetBucketInventoryConfiguration', 'inventory', 's3:GetInventoryConfiguration'),
   noneNamed('GetBucketMetricsConfiguration', 'metrics', 's3:GetMetricsConfiguration'),
-  noLock('GetObjectRetention', 'retention'),
-  noLock('GetObjectLegalHold', 'legal-hold'),
 ];

@@ -7,6 +7,7 @@ import { S3Error } from '../errors.ts';
 import { checksumHeaders, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
 import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
+import { requestedLocks, requireChecksumOfLocked } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
 import { newVersionHeaders } from '../objects/response-headers.ts';
@@ -28,7 +29,9 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const bucket = ctx.bucket!;
   const body = ctx.body!;
   requireSize(body.length, LIMITS.putBytesMax);
-  const attributes = objectAttributes(ctx.headers);
+  const locks = await requestedLocks(ctx);
+  requireChecksumOfLocked(ctx, locks);
+  const attributes = { ...objectAttributes(ctx.headers), ...locks };
   const condition = writeCondition(ctx.headers);
   if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(bucket.id, ctx.key));
 

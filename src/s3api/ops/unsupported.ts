@@ -91,7 +91,6 @@ const BUCKET: readonly Line[] = [
   ['PutBucketMetricsConfiguration', 'PUT', 'metrics', 's3:PutMetricsConfiguration'],
   ['DeleteBucketMetricsConfiguration', 'DELETE', 'metrics', 's3:PutMetricsConfiguration'],
   ['PutBucketNotificationConfiguration', 'PUT', 'notification', 's3:PutBucketNotification'],
-  ['PutObjectLockConfiguration', 'PUT', 'object-lock', 's3:PutBucketObjectLockConfiguration'],
   ['PutBucketOwnershipControls', 'PUT', 'ownershipControls'],
   ['DeleteBucketOwnershipControls', 'DELETE', 'ownershipControls', 's3:PutBucketOwnershipControls'],
   ['PutBucketPolicy', 'PUT', 'policy'],
@@ -101,8 +100,6 @@ const BUCKET: readonly Line[] = [
   ['PutBucketReplication', 'PUT', 'replication', 's3:PutReplicationConfiguration'],
   ['DeleteBucketReplication', 'DELETE', 'replication', 's3:PutReplicationConfiguration'],
   ['PutBucketRequestPayment', 'PUT', 'requestPayment'],
-  ['PutBucketTagging', 'PUT', 'tagging'],
-  ['DeleteBucketTagging', 'DELETE', 'tagging', 's3:PutBucketTagging'],
   ['PutBucketWebsite', 'PUT', 'website'],
   ['DeleteBucketWebsite', 'DELETE', 'website'],
 ];
@@ -114,10 +111,8 @@ const OBJECT: readonly Line[] = [
   ['DeleteObjectAnnotation', 'DELETE', 'annotation'],
   ['AppendObject', 'POST', 'append', 's3:PutObject'],
   ['UpdateObjectEncryption', 'PUT', 'encryption'],
-  ['PutObjectLegalHold', 'PUT', 'legal-hold'],
   ['RenameObject', 'PUT', 'renameObject', 's3:PutObject'],
   ['RestoreObject', 'POST', 'restore'],
-  ['PutObjectRetention', 'PUT', 'retention'],
   ['SelectObjectContent', 'POST', 'select', 's3:GetObject'],
   ['GetObjectTorrent', 'GET', 'torrent'],
 ];

@@ -75,7 +75,7 @@ describe('CreateBucket', () => {
     assert.equal(await make('x-amz-acl', 'public-read'), '501 NotImplemented');
     assert.equal(await make('x-amz-acl', 'nonsense'), '400 InvalidArgument');
     assert.equal(await make('x-amz-bucket-object-lock-enabled', 'false'), '200');
-    assert.equal(await make('x-amz-bucket-object-lock-enabled', 'true'), '501 NotImplemented');
+    assert.equal(await make('x-amz-bucket-object-lock-enabled', 'yes'), '400 InvalidArgument');
     assert.equal(await make('x-amz-object-ownership', 'BucketOwnerEnforced'), '200');
     assert.equal(await make('x-amz-object-ownership', 'ObjectWriter'), '501 NotImplemented');
     assert.equal(await make('x-amz-grant-read', 'id=x'), '501 NotImplemented');
@@ -183,7 +183,7 @@ describe('what is not set', () => {
   for (const [name, code] of missing)
     it(`?${name} is 404 ${code}`, async () => assert.equal(await ask('GET', `/mine?${name}`), `404 ${code}`));
 
-  it('a lock of an object is a question that AWS refuses', async () => {
+  it('a lock of an object, in a bucket without object lock, is a question that AWS refuses', async () => {
     assert.equal(await ask('GET', '/mine/k?retention'), '400 InvalidRequest');
     assert.equal(await ask('GET', '/mine/k?legal-hold'), '400 InvalidRequest');
   });
@@ -207,7 +207,7 @@ describe('what is not set', () => {
 
 describe('what is not supported', () => {
   it('is 501 and changes nothing', async () => {
-    const puts = ['acl', 'retention', 'legal-hold', 'encryption', 'renameObject', 'annotation'];
+    const puts = ['acl', 'encryption', 'renameObject', 'annotation'];
     for (const name of puts) {
       assert.equal(await ask('PUT', `/mine/k?${name}`, { body: '<X/>' }), '501 NotImplemented', name);
     }
@@ -224,7 +224,6 @@ describe('what is not supported', () => {
     const refused: [string, string, string][] = [
       ['x-amz-server-side-encryption', 'AES256', '501 NotImplemented'],
       ['x-amz-server-side-encryption-customer-algorithm', 'AES256', '501 NotImplemented'],
-      ['x-amz-object-lock-mode', 'GOVERNANCE', '501 NotImplemented'],
       ['x-amz-grant-full-control', 'id=x', '501 NotImplemented'],
       ['x-amz-mfa', '1 2', '501 NotImplemented'],
       ['x-amz-write-offset-bytes', '3', '501 NotImplemented'],

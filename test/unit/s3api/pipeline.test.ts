@@ -120,7 +120,7 @@ describe('a request body', () => {
     client.socket.on('error', (error) => {
       broken = error;
     });
-    client.send(`PUT /b-1/k?retention HTTP/1.1\r\n${HEAD}Content-Length: ${20 * piece.length}\r\n\r\n`);
+    client.send(`PUT /b-1/k?encryption HTTP/1.1\r\n${HEAD}Content-Length: ${20 * piece.length}\r\n\r\n`);
     // The answer is there at once, but the sender looks for none before it has sent everything, and takes its time.
     await client.until(/<\/Error>$/);
     for (let i = 0; i < 20; i++) {
@@ -152,7 +152,7 @@ describe('a request body', () => {
 
   it('that is short and not wanted leaves the connection open', async () => {
     const client = await rawClient(front.port);
-    client.send(`PUT /b-1/k?retention HTTP/1.1\r\n${HEAD}Content-Length: 4\r\n\r\nabcd`);
+    client.send(`PUT /b-1/k?encryption HTTP/1.1\r\n${HEAD}Content-Length: 4\r\n\r\nabcd`);
     await client.until(/<\/Error>$/);
     client.send(`GET /b-1?location HTTP/1.1\r\n${HEAD}\r\n`);
     await client.until(/<\/Error>HTTP\/1\.1 200 OK[\s\S]*LocationConstraint/);
@@ -161,7 +161,7 @@ describe('a request body', () => {
 
   it('that never comes is not waited for', async () => {
     const client = await rawClient(front.port);
-    client.send(`PUT /b-1/k?retention HTTP/1.1\r\n${HEAD}Content-Length: 5000000\r\n\r\n`);
+    client.send(`PUT /b-1/k?encryption HTTP/1.1\r\n${HEAD}Content-Length: 5000000\r\n\r\n`);
     assert.match(await client.closed(), /^HTTP\/1\.1 501 /);
   });
 

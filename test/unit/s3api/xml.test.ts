@@ -171,13 +171,20 @@ describe('Delete', () => {
 
 describe('settings of buckets and objects', () => {
   it('reads CreateBucketConfiguration, which may be missing', () => {
-    assert.deepEqual(readCreateBucketConfiguration(''), { asksForMore: false });
+    assert.deepEqual(readCreateBucketConfiguration(''), { asksForMore: false, tags: [] });
     const named =
       '<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>';
     assert.deepEqual(readCreateBucketConfiguration(named), {
       locationConstraint: 'eu-west-1',
       asksForMore: false,
+      tags: [],
     });
+    const tagged =
+      '<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>';
+    assert.deepEqual(readCreateBucketConfiguration(tagged), { asksForMore: false, tags: [['a', 'b']] });
+    const elsewhere =
+      '<CreateBucketConfiguration><Location><Name>x</Name></Location></CreateBucketConfiguration>';
+    assert.equal(readCreateBucketConfiguration(elsewhere).asksForMore, true);
     malformed(() =>
       readCreateBucketConfiguration('<CreateBucketConfiguration><Foo/></CreateBucketConfiguration>'),
     );
