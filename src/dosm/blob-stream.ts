@@ -14,6 +14,7 @@ import { type BlobReader, type NodeClient, NodeError } from '../nodes/protocol.t
 import type { Member, Pair } from '../twin/topology.ts';
 import { BytesUnavailable, type ReadRequest } from './dosm.ts';
 import { firstAnswer } from './hedge.ts';
+import type { HedgeBudget } from './hedge-budget.ts';
 import type { NodeHealth } from './node-health.ts';
 import { rankReplicas } from './rank-replicas.ts';
 import type { DosmTuning } from './tuning.ts';
@@ -26,6 +27,7 @@ export interface ReadDeps {
   readonly health: NodeHealth;
   readonly clock: Clock;
   readonly tuning: DosmTuning;
+  readonly hedges: HedgeBudget;
 }
 export type Segment = ReadRequest['segments'][number];
 
@@ -124,11 +126,13 @@ export class BlobStream {
   }
 
   async #openAt(index: number): Promise<Open> {
-    const { clock, tuning, health } = this.#deps;
+    const { clock, tuning, health, hedges } = this.#deps;
+    hedges.earn();
     const asked = new Set<MemberId>();
     return await firstAnswer<MemberId, Open>({
       clock,
       hedgeMs: tuning.hedgeMs,
+      budget: hedges,
       signal: this.#context.signal,
       next: () => {
         const member = this.#candidate(asked);

@@ -12,6 +12,7 @@ import { Suspicion } from '../twin/suspicion.ts';
 import type { Topology } from '../twin/topology.ts';
 import { NodeNotices, type NoticeCounts } from './confirm.ts';
 import type { Dosm } from './dosm.ts';
+import { HedgeBudget } from './hedge-budget.ts';
 import { type BlobLocation, locateBlob } from './locate.ts';
 import { NodeHealth } from './node-health.ts';
 import { openRead } from './read.ts';
@@ -61,7 +62,8 @@ export function createDosm(options: DosmOptions): GatewayDosm {
     },
     onCleared: (member) => log.info({ member }, 'node answers again'),
   });
-  const shared = { pairs, members, clients, center, health, clock, tuning };
+  const hedges = new HedgeBudget();
+  const shared = { pairs, members, clients, center, health, clock, tuning, hedges };
   const writeDeps = {
     ...shared,
     newBlobId: options.newBlobId ?? newBlobId,

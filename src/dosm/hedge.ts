@@ -1,13 +1,15 @@
 /**
  * Asks candidates one after another until one answers: the next one at once when one fails, and one more beside
- * a slow one after `hedgeMs` (never more than two at once). The first answer wins; later ones are closed.
+ * a slow one after `hedgeMs` (never more than two at once, and while the budget lasts). The first answer wins; later ones are closed.
  */
 import type { Clock } from '../base/clock.ts';
 import { OVER } from './guard.ts';
+import type { HedgeBudget } from './hedge-budget.ts';
 
 export interface HedgeOptions<C, T> {
   readonly clock: Clock;
   readonly hedgeMs: number;
+  readonly budget: HedgeBudget;
   readonly signal?: AbortSignal | undefined;
   /** The next candidate, or null when there is none (a later call may find one again). */
   readonly next: () => C | null;
@@ -72,7 +74,8 @@ export function firstAnswer<C, T>(options: HedgeOptions<C, T>): Promise<T> {
     const hedge = async () => {
       while (!isOver) {
         await clock.sleep(hedgeMs, timer.signal);
-        if (!isOver && running.size < IN_FLIGHT_MAX) start();
+        if (!isOver && running.size < IN_FLIGHT_MAX && options.budget.isLeft && start())
+          options.budget.spend();
       }
     };
 

@@ -22,7 +22,6 @@ const env = (client: Client) => ({
   AWS_DEFAULT_REGION: client.region,
   AWS_EC2_METADATA_DISABLED: 'true',
   AWS_PAGER: '',
-  AWS_MAX_ATTEMPTS: '1',
 });
 
 describeClient('aws', { probe: ['aws', '--version'], env }, (client) => {

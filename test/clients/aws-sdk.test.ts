@@ -30,7 +30,7 @@ describeClient('@aws-sdk/client-s3', { probe: ['true'] }, (client) => {
   const connect = () => {
     const { endpoint, region, accessKeyId, secretAccessKey } = client();
     const credentials = { accessKeyId, secretAccessKey };
-    return new S3Client({ endpoint, region, credentials, forcePathStyle: true, maxAttempts: 1 });
+    return new S3Client({ endpoint, region, credentials, forcePathStyle: true });
   };
   const setUp = async () => {
     const s3 = connect();

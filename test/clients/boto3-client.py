@@ -10,12 +10,11 @@ import sys
 
 import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 endpoint, region, bucket, home = sys.argv[1:]
 MIB = 1 << 20
-s3 = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=Config(retries={"total_max_attempts": 1}))
+s3 = boto3.client("s3", endpoint_url=endpoint, region_name=region)
 
 
 def seeded(seed, size):

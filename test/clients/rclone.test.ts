@@ -16,8 +16,6 @@ const env = (client: Client) => ({
   RCLONE_CONFIG_STORE_REGION: client.region,
   RCLONE_CONFIG_STORE_ACCESS_KEY_ID: client.accessKeyId,
   RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY: client.secretAccessKey,
-  RCLONE_RETRIES: '1',
-  RCLONE_LOW_LEVEL_RETRIES: '1',
 });
 
 describeClient('rclone', { probe: ['rclone', 'version'], env }, (client) => {

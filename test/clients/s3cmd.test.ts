@@ -18,7 +18,6 @@ function configFile(client: Client): string {
     `host_bucket = ${client.host}`,
     `bucket_location = ${client.region}`,
     'use_https = False',
-    'max_retries = 1',
   ];
   writeFileSync(path, `${lines.join('\n')}\n`);
   return path;

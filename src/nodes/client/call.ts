@@ -87,12 +87,14 @@ export class Call implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#connection.life.heard();
     if (this.#over) return;
     if (status < 200) this.#listener.interim?.();
     else this.#listener.headers(status, headers);
   }
 
   onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
+    this.#connection.life.heard();
     if (!this.#over) this.#listener.data(bytes);
   }
 

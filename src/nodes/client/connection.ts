@@ -19,6 +19,7 @@ import {
   newNonce,
   signRequest,
 } from '../request-auth.ts';
+import { Life } from './deadline.ts';
 
 const EXCHANGE_CONNECTIONS_MAX = 64;
 const STREAM_CONNECTIONS_MAX = 1_024;
@@ -59,6 +60,8 @@ export class Connection {
   readonly key: KeyObject;
   readonly #exchanges: Pool;
   readonly #streams: Pool;
+  /** Of the node, on any of its connections. */
+  readonly life: Life;
   readonly #clock: Clock;
   readonly #origin: string;
   readonly #calls = new Set<Dispatcher.DispatchHandler>();
@@ -68,6 +71,7 @@ export class Connection {
     this.member = options.member;
     this.key = clusterKey(options.secret);
     this.#clock = options.clock;
+    this.life = new Life(options.clock);
     const host = options.address.includes(':') ? `[${options.address}]` : options.address;
     this.#origin = `http://${host}:${options.port}`;
     const pool = (connections: number): Pool =>
@@ -135,7 +139,10 @@ function openSocket(
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
   });
+  let settled = false;
   const settle = (error: Error | null): void => {
+    if (settled) return;
+    settled = true;
     clearTimeout(timer);
     socket.off('connect', onConnect).off('error', settle);
     if (!error) {
@@ -147,9 +154,9 @@ function openSocket(
     done(error, null);
   };
   const onConnect = (): void => settle(null);
-  const timer = setTimeout(
-    () => settle(new NodeError('unreachable', member, `no connection within ${connectMs} ms`)),
-    connectMs,
-  );
+  const late = (): void =>
+    settle(new NodeError('unreachable', member, `no connection within ${connectMs} ms`));
+  // Timers run before sockets are looked at: the connection may be there already.
+  const timer = setTimeout(() => setImmediate(late), connectMs);
   socket.once('connect', onConnect).once('error', settle);
 }

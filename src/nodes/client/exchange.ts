@@ -53,7 +53,7 @@ export function exchange(
 ): Promise<Buffer> {
   const { deadlines, answerMs, bodySigned, body, signals = [] } = options;
   return new Promise((resolve, reject) => {
-    const deadline = new Deadline();
+    const deadline = new Deadline(connection.life);
     const received: Buffer[] = [];
     let receivedBytes = 0;
     let status = 0;

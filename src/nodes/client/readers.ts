@@ -75,7 +75,7 @@ const READY_BYTES_MAX = 2 * LIMITS.chunkBytes;
 export class StreamReader implements BlobReader {
   readonly #connection: Connection;
   readonly #deadlines: NodeDeadlines;
-  readonly #deadline = new Deadline();
+  readonly #deadline: Deadline;
   readonly #verifier: DigestTreeVerifier;
   readonly #steps: Generator<ReadStep, void>;
   readonly #bodyBytes: number;
@@ -100,6 +100,7 @@ export class StreamReader implements BlobReader {
   ) {
     this.#connection = connection;
     this.#deadlines = deadlines;
+    this.#deadline = new Deadline(connection.life);
     this.#verifier = new DigestTreeVerifier(blob);
     this.#steps = readSteps(blob.size, range);
     this.#bodyBytes = readBodyBytes(blob.size, range);

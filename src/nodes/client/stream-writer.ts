@@ -23,7 +23,7 @@ interface Waiter {
 export class StreamWriter implements BlobWriter {
   readonly #connection: Connection;
   readonly #deadlines: NodeDeadlines;
-  readonly #deadline = new Deadline();
+  readonly #deadline: Deadline;
   readonly #frames = new FrameQueue();
   readonly #request: SignedRequest;
   readonly #call: Call;
@@ -41,6 +41,7 @@ export class StreamWriter implements BlobWriter {
   ) {
     this.#connection = connection;
     this.#deadlines = deadlines;
+    this.#deadline = new Deadline(connection.life);
     this.#request = connection.sign(parts, () => this.#frames);
     this.#call = new Call(
       connection,

@@ -7,6 +7,7 @@ import { ChunkSource } from '../../../src/dosm/chunk-source.ts';
 import { NodeNotices } from '../../../src/dosm/confirm.ts';
 import { Guard } from '../../../src/dosm/guard.ts';
 import { firstAnswer, type HedgeOptions } from '../../../src/dosm/hedge.ts';
+import { HedgeBudget } from '../../../src/dosm/hedge-budget.ts';
 import { FakeNode } from '../../world/fake-node.ts';
 import { seededRandom } from '../../world/seeded-random.ts';
 import { VirtualClock } from '../../world/virtual-clock.ts';
@@ -32,6 +33,7 @@ function hedged(
   const result = firstAnswer<string, string>({
     clock,
     hedgeMs: 300,
+    budget: new HedgeBudget(),
     next: () => waiting.shift() ?? null,
     ask: async (name) => {
       log.asked.push([name, clock.monotonic()]);
@@ -75,6 +77,19 @@ test('hedge: a failure asks the next at once; when all failed, so does the searc
     ['three', 30],
   ]);
   assert.deepEqual(run.failed, ['one', 'two', 'three']);
+});
+
+test('hedge: a spent budget waits for the first; one read in ten earns one more', async () => {
+  const clock = new VirtualClock();
+  const budget = new HedgeBudget();
+  for (let n = 0; n < 10; n++) {
+    assert.equal(await clock.run(hedged(clock, { one: 5_000, two: 1 }, { budget }).result), 'two');
+  }
+  const waits = hedged(clock, { one: 1_000, two: 1 }, { budget });
+  assert.equal(await clock.run(waits.result), 'one');
+  assert.deepEqual([waits.asked.length, waits.slow], [1, []]);
+  for (let n = 0; n < 11; n++) budget.earn();
+  assert.equal(await clock.run(hedged(clock, { one: 5_000, two: 1 }, { budget }).result), 'two');
 });
 
 test('hedge: never more than two at once', async () => {
