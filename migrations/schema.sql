@@ -42,8 +42,7 @@ TABLE antipode.bucket (
   versioning text NOT NULL DEFAULT 'unversioned'::text,
   object_lock boolean NOT NULL DEFAULT false,
   settings jsonb NOT NULL DEFAULT '{}'::jsonb,
-  quota_bytes bigint,
-  quota_objects bigint,
+  counted boolean NOT NULL DEFAULT false,
   CONSTRAINT bucket_check CHECK (((NOT object_lock) OR (versioning = 'enabled'::text))),
   CONSTRAINT bucket_name_key UNIQUE (name),
   CONSTRAINT bucket_pkey PRIMARY KEY (id),
@@ -108,6 +107,19 @@ TABLE antipode.outbox_reader (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE antipode.quota (
+  subject text COLLATE "C" NOT NULL,
+  bytes_max bigint,
+  objects_max bigint,
+  bytes bigint NOT NULL,
+  objects bigint NOT NULL,
+  CONSTRAINT quota_bytes_max_check CHECK ((bytes_max >= 0)),
+  CONSTRAINT quota_check CHECK (((bytes_max IS NOT NULL) OR (objects_max IS NOT NULL))),
+  CONSTRAINT quota_objects_max_check CHECK ((objects_max >= 0)),
+  CONSTRAINT quota_pkey PRIMARY KEY (subject)
+) WITH (fillfactor=50)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
 TABLE antipode.upload (
   upload_id text COLLATE "C" NOT NULL,
   bucket_id bigint NOT NULL,
@@ -147,6 +159,7 @@ TABLE antipode.usage (
   bucket_id bigint NOT NULL,
   versions bigint NOT NULL,
   bytes bigint NOT NULL,
+  upload_bytes bigint NOT NULL DEFAULT 0,
   CONSTRAINT usage_pkey PRIMARY KEY (bucket_id)
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
@@ -156,6 +169,7 @@ TABLE antipode.usage_delta (
   bucket_id bigint NOT NULL,
   versions bigint NOT NULL,
   bytes bigint NOT NULL,
+  upload_bytes bigint NOT NULL DEFAULT 0,
   CONSTRAINT usage_delta_pkey PRIMARY KEY (id)
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
@@ -312,6 +326,8 @@ AS $function$
 DECLARE
   plan antipode.decision[] := antipode.decide(ops, intent_ms);
   now timestamptz := date_trunc('milliseconds', clock_timestamp());
+  quotas antipode.quota[];
+  counted boolean;
   shares boolean;
   inserts boolean;
   replaces boolean;
@@ -321,10 +337,14 @@ BEGIN
   SELECT bool_or(p.old_blob IS NOT NULL OR p.old_manifest IS NOT NULL OR p.doc->>'content' LIKE 'share-%'),
          bool_or(p.action = 'insert'), bool_or(p.action = 'replace'),
          bool_or(p.promote OR p.demote_seq IS NOT NULL OR p.action IN ('insert', 'remove') AND p.old_seq IS NOT NULL),
-         bool_or(p.action IN ('tags', 'retention', 'legal-hold'))
-  INTO shares, inserts, replaces, retires, changes
+         bool_or(p.action IN ('tags', 'retention', 'legal-hold')),
+         EXISTS (SELECT FROM antipode.bucket b
+                 WHERE b.id = ANY (ARRAY(SELECT DISTINCT d.bucket_id FROM unnest(plan) d)) AND b.counted)
+  INTO shares, inserts, replaces, retires, changes, counted
   FROM unnest(plan) p WHERE p.reason IS NULL;
+  IF counted THEN quotas := antipode.lock_quotas(ARRAY(SELECT p.bucket_id FROM unnest(plan) p)); END IF;
   IF shares THEN plan := antipode.lock_content(plan); END IF;
+  IF counted THEN plan := antipode.charge_quotas(plan, quotas); END IF;
   IF inserts OR replaces THEN PERFORM antipode.insert_blobs(plan); END IF;
   IF retires THEN PERFORM antipode.retire_versions(plan); END IF;
   IF inserts THEN PERFORM antipode.insert_versions(plan, now); END IF;
@@ -334,6 +354,62 @@ BEGIN
   PERFORM antipode.record_changes(plan, now);
   RETURN (SELECT jsonb_agg(antipode.result_of(p, now) ORDER BY p.ord) FROM unnest(plan) p);
 END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.audit_usage()
+ RETURNS TABLE(subject text, objects bigint, objects_counted bigint, bytes bigint, bytes_counted bigint)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  WITH counted AS (
+    SELECT b.id, b.owner, coalesce(v.objects, 0) AS objects, coalesce(v.bytes, 0) AS bytes, coalesce(p.bytes, 0) AS upload_bytes
+    FROM antipode.bucket b
+    LEFT JOIN (
+      SELECT t.bucket_id, count(*) FILTER (WHERE NOT t.is_delete_marker) AS objects, sum(t.size) AS bytes
+      FROM antipode.version t GROUP BY t.bucket_id
+    ) v ON v.bucket_id = b.id
+    LEFT JOIN (
+      SELECT u.bucket_id, sum(t.size) AS bytes
+      FROM antipode.upload u JOIN antipode.upload_part t ON t.upload_id = u.upload_id GROUP BY u.bucket_id
+    ) p ON p.bucket_id = b.id
+  ), compared AS (
+    SELECT 'usage/' || c.id AS subject, u.objects, c.objects AS objects_counted, u.bytes, c.bytes AS bytes_counted
+    FROM counted c JOIN antipode.bucket_usage(ARRAY(SELECT k.id FROM counted k)) u ON u.bucket_id = c.id
+    UNION ALL
+    SELECT 'uploads/' || c.id, 0, 0, u.upload_bytes, c.upload_bytes
+    FROM counted c JOIN antipode.bucket_usage(ARRAY(SELECT k.id FROM counted k)) u ON u.bucket_id = c.id
+    UNION ALL
+    SELECT q.subject, q.objects, coalesce(s.objects, 0), q.bytes, coalesce(s.bytes, 0)
+    FROM antipode.quota q
+    LEFT JOIN (
+      SELECT 'bucket/' || c.id AS subject, c.objects, c.bytes + c.upload_bytes AS bytes FROM counted c
+      UNION ALL
+      SELECT 'account/' || c.owner, sum(c.objects), sum(c.bytes + c.upload_bytes) FROM counted c GROUP BY c.owner
+    ) s ON s.subject = q.subject
+  )
+  SELECT c.subject, c.objects, c.objects_counted::bigint, c.bytes, c.bytes_counted::bigint
+  FROM compared c
+  WHERE c.objects <> c.objects_counted OR c.bytes <> c.bytes_counted
+  ORDER BY c.subject
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.bucket_usage(buckets bigint[])
+ RETURNS TABLE(bucket_id bigint, objects bigint, bytes bigint, upload_bytes bigint)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT k.id, coalesce(sum(u.versions), 0)::bigint, coalesce(sum(u.bytes), 0)::bigint, coalesce(sum(u.upload_bytes), 0)::bigint
+  FROM unnest(buckets) k(id)
+  LEFT JOIN (
+    SELECT t.bucket_id, t.versions, t.bytes, t.upload_bytes FROM antipode.usage t WHERE t.bucket_id = ANY (buckets)
+    UNION ALL
+    SELECT d.bucket_id, d.versions, d.bytes, d.upload_bytes FROM antipode.usage_delta d WHERE d.bucket_id = ANY (buckets)
+  ) u ON u.bucket_id = k.id
+  GROUP BY k.id
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -363,6 +439,40 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.change_quota(p_subject text, buckets bigint[], change jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v antipode.quota;
+BEGIN
+  SELECT * INTO v FROM antipode.quota q WHERE q.subject = p_subject FOR UPDATE;
+  IF change ? 'bytes' THEN v.bytes_max := (change->>'bytes')::bigint; END IF;
+  IF change ? 'objects' THEN v.objects_max := (change->>'objects')::bigint; END IF;
+  IF v.bytes_max IS NULL AND v.objects_max IS NULL THEN
+    DELETE FROM antipode.quota q WHERE q.subject = p_subject;
+  ELSE
+    INSERT INTO antipode.quota AS q (subject, bytes_max, objects_max, bytes, objects)
+    SELECT p_subject, v.bytes_max, v.objects_max, coalesce(sum(u.bytes + u.upload_bytes), 0), coalesce(sum(u.versions), 0)
+    FROM (
+      SELECT t.versions, t.bytes, t.upload_bytes FROM antipode.usage t WHERE t.bucket_id = ANY (buckets)
+      UNION ALL
+      SELECT d.versions, d.bytes, d.upload_bytes FROM antipode.usage_delta d WHERE d.bucket_id = ANY (buckets)
+    ) u
+    ON CONFLICT (subject) DO UPDATE SET bytes_max = excluded.bytes_max, objects_max = excluded.objects_max;
+  END IF;
+  UPDATE antipode.bucket b SET counted = c.counted
+  FROM (
+    SELECT k.id, EXISTS (SELECT FROM antipode.quota q WHERE q.subject IN ('bucket/' || k.id, 'account/' || k.owner)) AS counted
+    FROM antipode.bucket k WHERE k.id = ANY (buckets)
+  ) c
+  WHERE b.id = c.id AND b.counted <> c.counted;
+  RETURN jsonb_build_object('bytes', v.bytes_max, 'objects', v.objects_max);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.change_versions(plan antipode.decision[])
  RETURNS void
  LANGUAGE plpgsql
@@ -377,6 +487,74 @@ BEGIN
   FROM unnest(plan) p
   WHERE p.reason IS NULL AND p.action IN ('tags', 'retention', 'legal-hold')
     AND v.bucket_id = p.bucket_id AND v.key = p.key AND v.seq = p.seq;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.charge_parts(p_bucket bigint, p_bytes bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  quotas antipode.quota[];
+BEGIN
+  IF p_bytes = 0 THEN RETURN true; END IF;
+  quotas := antipode.lock_quotas(ARRAY[p_bucket]);
+  IF cardinality(quotas) > 0 THEN
+    IF p_bytes > 0 AND EXISTS (SELECT FROM unnest(quotas) q WHERE q.bytes + p_bytes > q.bytes_max) THEN
+      RETURN false;
+    END IF;
+    UPDATE antipode.quota q SET bytes = q.bytes + p_bytes FROM unnest(quotas) n WHERE q.subject = n.subject;
+  END IF;
+  INSERT INTO antipode.usage_delta (bucket_id, versions, bytes, upload_bytes) VALUES (p_bucket, 0, 0, p_bytes);
+  RETURN true;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.charge_quotas(plan antipode.decision[], quotas antipode.quota[])
+ RETURNS antipode.decision[]
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+DECLARE
+  names text[] := ARRAY(SELECT q.subject FROM unnest(quotas) q);
+  v_bucket bigint;
+  v_owner text;
+  spots integer[];
+  at integer;
+  v_bytes bigint;
+  v_objects bigint;
+BEGIN
+  FOR i IN 1 .. cardinality(plan) LOOP
+    CONTINUE WHEN plan[i].reason IS NOT NULL OR plan[i].action NOT IN ('insert', 'replace', 'remove');
+    IF plan[i].bucket_id IS DISTINCT FROM v_bucket THEN
+      v_bucket := plan[i].bucket_id;
+      SELECT b.owner INTO v_owner FROM antipode.bucket b WHERE b.id = v_bucket;
+      spots := array_remove(
+        ARRAY[array_position(names, 'bucket/' || v_bucket), array_position(names, 'account/' || v_owner)], NULL);
+    END IF;
+    v_objects := CASE WHEN plan[i].action <> 'remove' AND NOT plan[i].marker THEN 1 ELSE 0 END - plan[i].old_versions;
+    v_bytes := CASE WHEN plan[i].action <> 'remove' THEN coalesce((plan[i].doc->>'size')::bigint, 0) ELSE 0 END
+               - plan[i].old_bytes - coalesce((plan[i].doc->>'partBytes')::bigint, 0);
+    FOREACH at IN ARRAY spots LOOP
+      IF v_bytes > 0 AND quotas[at].bytes + v_bytes > quotas[at].bytes_max
+         OR v_objects > 0 AND quotas[at].objects + v_objects > quotas[at].objects_max THEN
+        plan[i].reason := 'over-quota';
+      END IF;
+    END LOOP;
+    CONTINUE WHEN plan[i].reason IS NOT NULL;
+    FOREACH at IN ARRAY spots LOOP
+      quotas[at].bytes := quotas[at].bytes + v_bytes;
+      quotas[at].objects := quotas[at].objects + v_objects;
+    END LOOP;
+  END LOOP;
+  UPDATE antipode.quota q SET bytes = n.bytes, objects = n.objects
+  FROM unnest(quotas) n
+  WHERE q.subject = n.subject AND (q.bytes <> n.bytes OR q.objects <> n.objects);
+  RETURN plan;
 END
 $function$
 
@@ -423,6 +601,7 @@ DECLARE
   v_count integer := jsonb_array_length(c->'parts');
   v_size bigint;
   v_matched integer;
+  v_part_bytes bigint;
   v_result jsonb;
 BEGIN
   PERFORM antipode.lock_bucket_shared((c->>'bucket')::bigint);
@@ -445,14 +624,19 @@ BEGIN
      OR v_count <> (SELECT count(DISTINCT x->>'partNumber') FROM jsonb_array_elements(c->'parts') x) THEN
     RETURN jsonb_build_object('reason', 'invalid-part');
   END IF;
+  SELECT sum(p.size) INTO v_part_bytes FROM antipode.upload_part p WHERE p.upload_id = v_upload.upload_id;
   PERFORM antipode.lock_keys(jsonb_build_array(c));
   v_manifest := nextval(pg_get_serial_sequence('antipode.manifest', 'id'));
   v_result := antipode.apply_batch(jsonb_build_array(
     v_upload.attributes || jsonb_strip_nulls(jsonb_build_object(
       'op', 'put', 'writeId', c->'writeId', 'bucket', c->'bucket', 'key', c->'key', 'owner', v_upload.owner,
       'size', c->'size', 'etag', c->'etag', 'checksum', c->'checksum', 'condition', c->'condition',
-      'content', 'manifest', 'manifest', v_manifest, 'partCount', v_count))), intent_ms)->0;
+      'content', 'manifest', 'manifest', v_manifest, 'partCount', v_count,
+      'partBytes', v_part_bytes))), intent_ms)->0;
   IF v_result ? 'reason' THEN RETURN v_result; END IF;
+  -- The quotas know: the decision had partBytes.
+  INSERT INTO antipode.usage_delta (bucket_id, versions, bytes, upload_bytes)
+  SELECT v_upload.bucket_id, 0, 0, -v_part_bytes WHERE v_part_bytes <> 0;
   v_result := v_result || jsonb_build_object('etag', c->'etag');
   PERFORM antipode.build_manifest(v_manifest, v_upload.upload_id, c->'parts');
   UPDATE antipode.upload u
@@ -506,10 +690,12 @@ CREATE OR REPLACE FUNCTION antipode.create_bucket(p_id bigint, p_name text, p_ow
  LANGUAGE plpgsql
 AS $function$
 BEGIN
+  PERFORM pg_advisory_xact_lock_shared(5, hashtext(p_owner));
   PERFORM antipode.lock_bucket(p_id);
-  INSERT INTO antipode.bucket (id, name, owner, region, created_at, versioning, object_lock, settings)
+  INSERT INTO antipode.bucket (id, name, owner, region, created_at, versioning, object_lock, settings, counted)
   VALUES (p_id, p_name, p_owner, p_region, p_created_at,
-          CASE WHEN p_object_lock THEN 'enabled' ELSE 'unversioned' END, p_object_lock, p_settings)
+          CASE WHEN p_object_lock THEN 'enabled' ELSE 'unversioned' END, p_object_lock, p_settings,
+          EXISTS (SELECT FROM antipode.quota q WHERE q.subject = 'account/' || p_owner))
   ON CONFLICT (id) DO NOTHING;
   RETURN QUERY SELECT * FROM antipode.bucket b WHERE b.id = p_id;
 END
@@ -649,6 +835,7 @@ BEGIN
   IF EXISTS (SELECT FROM antipode.version v WHERE v.bucket_id = p_id) THEN RETURN 'not-empty'; END IF;
   PERFORM antipode.drop_uploads(ARRAY(SELECT u.upload_id FROM antipode.upload u WHERE u.bucket_id = p_id ORDER BY 1));
   DELETE FROM antipode.usage u WHERE u.bucket_id = p_id;
+  DELETE FROM antipode.quota q WHERE q.subject = 'bucket/' || p_id;
   DELETE FROM antipode.bucket b WHERE b.id = p_id;
   RETURN 'done';
 END
@@ -689,6 +876,12 @@ AS $function$
 DECLARE
   v_blobs uuid[];
 BEGIN
+  PERFORM antipode.charge_parts(t.bucket_id, -t.bytes)
+  FROM (
+    SELECT u.bucket_id, sum(p.size)::bigint AS bytes
+    FROM antipode.upload u JOIN antipode.upload_part p ON p.upload_id = u.upload_id
+    WHERE u.upload_id = ANY (ids) GROUP BY u.bucket_id
+  ) t;
   WITH gone AS (DELETE FROM antipode.upload_part p WHERE p.upload_id = ANY (ids) RETURNING p.blob_id)
   SELECT coalesce(array_agg(g.blob_id), '{}') INTO v_blobs FROM gone g WHERE g.blob_id IS NOT NULL;
   DELETE FROM antipode.upload u WHERE u.upload_id = ANY (ids);
@@ -1000,6 +1193,24 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.lock_quotas(buckets bigint[])
+ RETURNS antipode.quota[]
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+DECLARE
+  names text[] := ARRAY(
+    SELECT s.subject
+    FROM antipode.bucket b CROSS JOIN LATERAL (VALUES ('bucket/' || b.id), ('account/' || b.owner)) s(subject)
+    WHERE b.id = ANY (buckets) AND b.counted);
+BEGIN
+  IF cardinality(names) = 0 THEN RETURN '{}'; END IF;
+  RETURN ARRAY(SELECT q FROM antipode.quota q WHERE q.subject = ANY (names) ORDER BY q.subject FOR UPDATE);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.lock_upload(p_upload text)
  RETURNS void
  LANGUAGE sql
@@ -1064,6 +1275,7 @@ DECLARE
   v_number integer := (p->>'partNumber')::integer;
   v_blob uuid := (p->'blob'->>'id')::uuid;
   v_old uuid;
+  v_old_size bigint;
 BEGIN
   PERFORM antipode.lock_bucket_shared((p->>'bucket')::bigint);
   PERFORM pg_advisory_xact_lock_shared(2, hashtext(v_upload));
@@ -1078,11 +1290,19 @@ BEGIN
   IF (p->>'intentAt')::bigint + intent_ms < extract(epoch FROM clock_timestamp()) * 1000 THEN
     RETURN jsonb_build_object('reason', 'intent-expired');
   END IF;
-  SELECT o.blob_id INTO v_old FROM antipode.upload_part o WHERE o.upload_id = v_upload AND o.part_number = v_number;
+  SELECT o.blob_id, o.size INTO v_old, v_old_size
+  FROM antipode.upload_part o WHERE o.upload_id = v_upload AND o.part_number = v_number;
+  PERFORM antipode.lock_quotas(ARRAY[(p->>'bucket')::bigint]);
   PERFORM 1 FROM antipode.blob b WHERE b.id IN (v_old, v_blob) ORDER BY b.id FOR UPDATE;
+  IF p->>'content' = 'share-blob'
+     AND NOT EXISTS (SELECT FROM antipode.blob b WHERE b.id = v_blob AND b.state = 'live') THEN
+    RETURN jsonb_build_object('reason', 'blob-dying');
+  END IF;
+  IF NOT antipode.charge_parts((p->>'bucket')::bigint, (p->>'size')::bigint - coalesce(v_old_size, 0)) THEN
+    RETURN jsonb_build_object('reason', 'over-quota');
+  END IF;
   IF p->>'content' = 'share-blob' THEN
-    UPDATE antipode.blob b SET ref_count = b.ref_count + 1 WHERE b.id = v_blob AND b.state = 'live';
-    IF NOT FOUND THEN RETURN jsonb_build_object('reason', 'blob-dying'); END IF;
+    UPDATE antipode.blob b SET ref_count = b.ref_count + 1 WHERE b.id = v_blob;
   ELSIF v_blob IS NOT NULL THEN
     INSERT INTO antipode.blob (id, pair, size, root)
     VALUES (v_blob, p->'blob'->>'pair', (p->'blob'->>'size')::bigint, decode(p->'blob'->>'root', 'hex'));
@@ -1225,6 +1445,36 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.set_account_quota(p_account text, change jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM pg_advisory_xact_lock(5, hashtext(p_account));
+  PERFORM antipode.lock_bucket(o.id)
+  FROM (SELECT b.id FROM antipode.bucket b WHERE b.owner = p_account ORDER BY b.id) o;
+  RETURN antipode.change_quota(
+    'account/' || p_account, ARRAY(SELECT b.id FROM antipode.bucket b WHERE b.owner = p_account), change);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.set_bucket_quota(p_id bigint, change jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM antipode.lock_bucket(p_id);
+  IF NOT EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_id) THEN
+    RETURN jsonb_build_object('reason', 'no-such-bucket');
+  END IF;
+  RETURN antipode.change_quota('bucket/' || p_id, ARRAY[p_id], change);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.set_bucket_setting(p_id bigint, p_name text, p_value jsonb)
  RETURNS text
  LANGUAGE plpgsql
@@ -1339,13 +1589,15 @@ BEGIN
   WITH gone AS (
     DELETE FROM antipode.usage_delta d
     WHERE d.id = ANY (ARRAY(SELECT o.id FROM antipode.usage_delta o ORDER BY o.id LIMIT p_max))
-    RETURNING d.bucket_id, d.versions, d.bytes
+    RETURNING d.bucket_id, d.versions, d.bytes, d.upload_bytes
   ), folded AS (
-    INSERT INTO antipode.usage AS u (bucket_id, versions, bytes)
-    SELECT g.bucket_id, sum(g.versions), sum(g.bytes) FROM gone g
+    INSERT INTO antipode.usage AS u (bucket_id, versions, bytes, upload_bytes)
+    SELECT g.bucket_id, sum(g.versions), sum(g.bytes), sum(g.upload_bytes) FROM gone g
     WHERE EXISTS (SELECT FROM antipode.bucket b WHERE b.id = g.bucket_id)
     GROUP BY g.bucket_id
-    ON CONFLICT (bucket_id) DO UPDATE SET versions = u.versions + excluded.versions, bytes = u.bytes + excluded.bytes
+    ON CONFLICT (bucket_id) DO UPDATE
+    SET versions = u.versions + excluded.versions, bytes = u.bytes + excluded.bytes,
+        upload_bytes = u.upload_bytes + excluded.upload_bytes
   )
   SELECT count(*) INTO v_folded FROM gone;
   DELETE FROM antipode.upload u
@@ -1396,6 +1648,7 @@ BEGIN
   IF EXISTS (SELECT FROM root.access_key k WHERE k.account_id = p_id) THEN RETURN 'has-keys'; END IF;
   IF EXISTS (SELECT FROM root.bucket_name b WHERE b.owner = p_id) THEN RETURN 'has-buckets'; END IF;
   DELETE FROM root.account a WHERE a.id = p_id;
+  DELETE FROM antipode.quota q WHERE q.subject = 'account/' || p_id;
   RETURN 'done';
 END
 $function$

@@ -16,7 +16,9 @@ const FIND_ACCOUNT = statement('find-account');
 const LIST_ACCOUNTS = statement('list-accounts');
 const CREATE_ACCOUNT = statement('create-account');
 const DELETE_ACCOUNT = statement('delete-account');
+const SET_ACCOUNT_QUOTA = statement('set-account-quota');
 
+const NO_QUOTA = JSON.stringify({ bytes: null, objects: null });
 const KEYS_MAX = 10_000;
 
 export const done = <T>(value: T) => ({ outcome: 'done', value }) as const;
@@ -98,7 +100,11 @@ export function openAccounts(directories: Directories, o: CatalogOptions): Accou
       const answer = await directories.root.write(DELETE_ACCOUNT, [id]);
       if (answer === 'unknown') return UNKNOWN;
       const said = answer.rows[0]?.answer as 'done' | 'no-such-account' | 'has-keys' | 'has-buckets' | 'root';
-      return said === 'done' ? done(null) : refused(said);
+      if (said !== 'done') return refused(said);
+      // The root pair's share of the account's quota went with it.
+      for (const directory of directories.all())
+        if (directory !== directories.root) await directory.write(SET_ACCOUNT_QUOTA, [id, NO_QUOTA]);
+      return done(null);
     },
 
     async listAccessKeys(account: AccountId) {

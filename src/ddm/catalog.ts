@@ -21,8 +21,10 @@ import type {
   Retention,
   VersionContent,
 } from './rows.ts';
+import type { AccountUsage, BucketUsage, Quota, QuotaChange } from './usage.ts';
 
 export * from './rows.ts';
+export * from './usage.ts';
 
 // -------------------------------------------------------------------------------------------- commits
 
@@ -347,6 +349,20 @@ export interface Catalog {
   completeUpload(complete: CompleteUpload): Promise<Outcome<PutDone & { etag: string }, CompleteRefusal>>;
   abortUpload(bucketId: BucketId, key: string, uploadId: UploadId): Promise<Outcome<null, 'no-such-upload'>>;
   listUploads(query: ListUploadsQuery): Promise<ListPage<Upload>>;
+
+  // Quotas and usage
+  /** A quota below what is in use is kept: then nothing may grow. Answers the quota as it is now. */
+  setBucketQuota(id: BucketId, change: QuotaChange): Promise<Outcome<Quota, 'no-such-bucket'>>;
+  setAccountQuota(id: AccountId, change: QuotaChange): Promise<Outcome<Quota, 'no-such-account'>>;
+  /** By name. */
+  listBucketUsage(query: {
+    name?: string;
+    owner?: AccountId;
+    after: string;
+    max: number;
+  }): Promise<{ buckets: readonly BucketUsage[]; truncated: boolean }>;
+  /** Accounts that own buckets or have a quota; all of them, or this one. */
+  listAccountUsage(account?: AccountId): Promise<readonly AccountUsage[]>;
 
   // Housekeeping, for jobs. All may be called by several gateways at once.
   /** Which of these blob ids a row names (live or dying); asks every directory; rejects if one cannot be asked. */

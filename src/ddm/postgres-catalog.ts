@@ -9,6 +9,7 @@ import { Directories } from './directories.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { openObjects } from './objects.ts';
 import { completeOptions, type OpenCatalog } from './options.ts';
+import { openQuotas } from './quotas.ts';
 import { openUploads } from './uploads.ts';
 
 export type { DirectoryLocator, PostgresConnection } from './locator.ts';
@@ -24,6 +25,7 @@ export async function openCatalog(open: OpenCatalog): Promise<Catalog> {
     ...buckets,
     ...openObjects(directories, forget),
     ...openUploads(directories, o, forget),
+    ...openQuotas(directories),
     ...openHousekeeping(directories, o),
     async close() {
       directories.close();

@@ -19,6 +19,7 @@ import {
 import { listingContract } from './listing-contract.ts';
 import { locksContract } from './locks-contract.ts';
 import { objectsContract } from './objects-contract.ts';
+import { quotasContract } from './quotas-contract.ts';
 import { uploadsContract } from './uploads-contract.ts';
 import { versioningContract } from './versioning-contract.ts';
 
@@ -38,6 +39,7 @@ export function catalogContract(name: string, makeCatalog: MakeCatalog): void {
     versioningContract(() => kit);
     locksContract(() => kit);
     uploadsContract(() => kit);
+    quotasContract(() => kit);
     listingContract(() => kit);
     concurrencyContract(() => kit);
   });

@@ -15,6 +15,7 @@ import type {
   Outcome,
   PutDone,
   PutPart,
+  QuotaChange,
   Upload,
   UploadPart,
   VersionContent,
@@ -35,7 +36,9 @@ export class ModelCatalog extends ModelObjects implements Catalog {
   createAccount = async (account: Account) => this.#accounts.createAccount(account);
   deleteAccount = async (id: AccountId) => {
     const hasBuckets = [...this.buckets.values()].some((row) => row.bucket.owner === id);
-    return this.#accounts.deleteAccount(id, hasBuckets);
+    const outcome = this.#accounts.deleteAccount(id, hasBuckets);
+    if (outcome.outcome === 'done') this.quotas.forgetAccount(id);
+    return outcome;
   };
   listAccessKeys = async (account: AccountId) => this.#accounts.keys(account);
   createAccessKey = async (key: { accessKeyId: string; account: AccountId; sealedSecret: Buffer }) =>
@@ -73,9 +76,10 @@ export class ModelCatalog extends ModelObjects implements Catalog {
         part.content.kind === 'share'
           ? ({ kind: 'share', content: { kind: 'blob', blob: part.content.blob } } as const)
           : part.content;
-      const taken = this.takeContent(shared);
-      if (typeof taken === 'string') return refused(taken);
       const replaced = upload.parts.get(part.partNumber);
+      const growth = { objects: 0, bytes: part.size - (replaced?.size ?? 0) };
+      const taken = this.takeContent(shared, () => this.quotas.forbids(bucket, growth));
+      if (typeof taken === 'string') return refused(taken);
       const lastModified = new Date(this.now());
       upload.parts.set(part.partNumber, {
         ...{ partNumber: part.partNumber, size: part.size, etag: part.etag, lastModified },
@@ -111,6 +115,9 @@ export class ModelCatalog extends ModelObjects implements Catalog {
         checkWrite(c.condition, bucket.keys.get(c.key)?.[0]);
       if (refusal !== null) return refused(refusal);
       const parts = named as UploadPart[];
+      const { objects, bytes } = this.quotas.growthOf(bucket, c.key, c.size);
+      const partBytes = [...row.parts.values()].reduce((sum, part) => sum + part.size, 0);
+      if (this.quotas.forbids(bucket, { objects, bytes: bytes - partBytes })) return refused('over-quota');
       const value = { ...this.insert(bucket, this.#completedRow(c, row.upload, parts)), etag: c.etag };
       this.dropParts([...row.parts.values()].filter((part) => !parts.includes(part)));
       bucket.uploads.delete(c.uploadId);
@@ -162,6 +169,19 @@ export class ModelCatalog extends ModelObjects implements Catalog {
       .sort((a, b) => compareKeys(a.key, b.key) || (a.uploadId < b.uploadId ? -1 : 1));
     return pageOf(rows, query, query.keyMarker);
   }
+
+  // --- quotas and usage
+  setBucketQuota = async (id: BucketId, change: QuotaChange) =>
+    this.commit('setBucketQuota', () =>
+      this.buckets.has(id) ? done(this.quotas.setBucket(id, change)) : refused('no-such-bucket'),
+    );
+  setAccountQuota = async (id: AccountId, change: QuotaChange) =>
+    this.commit('setAccountQuota', () =>
+      this.#accounts.account(id) ? done(this.quotas.setAccount(id, change)) : refused('no-such-account'),
+    );
+  listBucketUsage = async (query: { name?: string; owner?: AccountId; after: string; max: number }) =>
+    this.quotas.bucketUsage(query);
+  listAccountUsage = async (account?: AccountId) => this.quotas.accountUsage(account);
 
   // --- housekeeping
   knownBlobs = async (ids: readonly BlobId[]) => this.blobs.known(ids);

@@ -29,6 +29,7 @@ import { ModelBlobs } from './model-blobs.ts';
 import { checkDelete, checkWrite } from './model-conditions.ts';
 import { compareKeys, pageOf } from './model-listing.ts';
 import { checkLocks, isLocked, mayRetain, retentionOf } from './model-locks.ts';
+import { ModelQuotas } from './model-quotas.ts';
 
 /** A row of the model; `sequence` is commit order. */
 export type Row = Omit<ObjectVersion, 'isLatest'> & { readonly sequence: number };
@@ -69,6 +70,7 @@ export class ModelObjects {
   fault: (commit: string) => Fault | undefined = () => undefined;
   readonly blobs: ModelBlobs;
   protected readonly buckets = new Map<BucketId, BucketRow>();
+  protected readonly quotas = new ModelQuotas(this.buckets);
   protected readonly now: () => number;
   protected sequence = 0;
 
@@ -211,7 +213,9 @@ export class ModelObjects {
       const refusal =
         checkLocks(bucket.bucket, put.attributes) ?? checkWrite(put.condition, bucket.keys.get(put.key)?.[0]);
       if (refusal !== null) return refused(refusal);
-      const taken = this.takeContent(put.content);
+      const taken = this.takeContent(put.content, () =>
+        this.quotas.forbids(bucket, this.quotas.growthOf(bucket, put.key, put.size)),
+      );
       if (typeof taken === 'string') return refused(taken);
       return done(this.insert(bucket, { ...put, isDeleteMarker: false, content: taken }));
     });
@@ -324,12 +328,19 @@ export class ModelObjects {
   }
 
   // --- rows
-  protected takeContent(content: PutVersion['content']): VersionContent | 'intent-expired' | 'blob-dying' {
-    if (content.kind === 'empty') return content;
-    if (content.kind === 'share') return this.blobs.take(content.content) ? content.content : 'blob-dying';
-    if (content.intentAt + LIMITS.intentMs < this.now()) return 'intent-expired';
-    this.blobs.addBlob(content.blob);
-    return { kind: 'blob', blob: content.blob };
+  protected takeContent(
+    content: PutVersion['content'],
+    isOverQuota: () => boolean,
+  ): VersionContent | 'intent-expired' | 'blob-dying' | 'over-quota' {
+    if (content.kind === 'blob' && content.intentAt + LIMITS.intentMs < this.now()) return 'intent-expired';
+    if (content.kind === 'share' && !this.blobs.take(content.content)) return 'blob-dying';
+    if (isOverQuota()) {
+      if (content.kind === 'share') this.blobs.drop(content.content);
+      return 'over-quota';
+    }
+    if (content.kind === 'blob') this.blobs.addBlob(content.blob);
+    if (content.kind === 'share') return content.content;
+    return content.kind === 'blob' ? { kind: 'blob', blob: content.blob } : content;
   }
 
   /** The new row becomes the latest; where versioning is not on, it takes the place of the null version. */

@@ -1,0 +1,1 @@
+SELECT antipode.set_account_quota($1, $2) AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.set_bucket_quota($1, $2) AS answer
