@@ -187,4 +187,40 @@ describeClient('aws', { probe: ['aws', '--version'], env }, (client) => {
     const wrong = await aws(['s3', 'ls'], { code: null, env: { AWS_SECRET_ACCESS_KEY: 'wrong' } });
     assert.match(wrong.stderr, /SignatureDoesNotMatch/);
   });
+
+  it('s3api locks versions, by a default and one by one, and lifts what may be lifted', async () => {
+    const bucket = client().bucketName();
+    const refused = async (...args: string[]) => {
+      const { code, stderr } = await aws(['s3api', ...args], { code: null });
+      assert.notEqual(code, 0);
+      return /\((\w+)\)/.exec(stderr)?.[1];
+    };
+    await api('create-bucket', '--bucket', bucket, '--object-lock-enabled-for-bucket');
+    const rule = { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } };
+    const configuration = { ObjectLockEnabled: 'Enabled', Rule: rule };
+    const setRule = ['--object-lock-configuration', JSON.stringify(configuration)];
+    await api('put-object-lock-configuration', '--bucket', bucket, ...setRule);
+    const shown = await api('get-object-lock-configuration', '--bucket', bucket);
+    assert.deepEqual(shown.ObjectLockConfiguration, configuration);
+    const body = writeFile(join(client().home, 'locked'), Buffer.from('locked'));
+    const { VersionId } = await api('put-object', '--bucket', bucket, '--key', 'k', '--body', body);
+    const version = ['--bucket', bucket, '--key', 'k', '--version-id', VersionId];
+    assert.equal((await api('head-object', ...version)).ObjectLockMode, 'GOVERNANCE');
+    assert.equal(await refused('delete-object', ...version), 'AccessDenied');
+    await api('put-object-legal-hold', ...version, '--legal-hold', 'Status=ON');
+    assert.equal(await refused('delete-object', ...version, '--bypass-governance-retention'), 'AccessDenied');
+    assert.equal((await api('get-object-legal-hold', ...version)).LegalHold.Status, 'ON');
+    await api('put-object-legal-hold', ...version, '--legal-hold', 'Status=OFF');
+    const retention = ['--retention', '{"Mode":"GOVERNANCE","RetainUntilDate":"2040-01-01T00:00:00Z"}'];
+    await api('put-object-retention', ...version, ...retention);
+    const retained = await api('get-object-retention', ...version);
+    assert.match(retained.Retention.RetainUntilDate, /^2040-01-01T00:00:00/);
+    assert.equal(await refused('put-object-retention', ...version, '--retention', '{}'), 'AccessDenied');
+    await api('put-object-retention', ...version, '--retention', '{}', '--bypass-governance-retention');
+    await api('delete-object', ...version);
+    await api('put-bucket-tagging', '--bucket', bucket, '--tagging', 'TagSet=[{Key=a,Value=b}]');
+    const { TagSet } = await api('get-bucket-tagging', '--bucket', bucket);
+    assert.deepEqual(TagSet, [{ Key: 'a', Value: 'b' }]);
+    await api('delete-bucket', '--bucket', bucket);
+  });
 });

@@ -47,6 +47,9 @@ class Locked {
   }
 }
 
+const removed = async (k: Kit, bucketId: BucketId, versionId: string) =>
+  reasonOf(await k.delete(bucketId, 'k', { versionId, bypassGovernance: true }));
+
 export function locksContract(kit: () => Kit): void {
   describe('object lock of a bucket', () => {
     it('is turned on where versioning is on, for good', async () => {
@@ -212,6 +215,48 @@ export function locksContract(kit: () => Kit): void {
       const marker = mustBeDone(await k.delete(bucketId, 'k'));
       assert.equal(await retain('k'), 'no-such-key');
       assert.equal(await retain('k', marker.versionId!), 'no-such-version');
+    });
+  });
+
+  describe('locks while others delete', () => {
+    it('come before the removal or after it, never both', async () => {
+      const k = kit();
+      const bucketId = await k.bucket({ objectLock: true });
+      const retention = compliance(inMs(DAY_MS));
+      const seen = new Set<string>();
+      for (let round = 0; round < 20; round++) {
+        const { versionId } = await k.put(bucketId, 'k');
+        const named = { writeId: newWriteId(), bucketId, key: 'k', versionId };
+        const lock = () =>
+          round % 4 < 2
+            ? k.catalog.setLegalHold({ ...named, legalHold: true })
+            : k.catalog.setRetention({ ...named, retention });
+        const remove = () => k.delete(bucketId, 'k', { versionId, bypassGovernance: true });
+        const order = round % 2 === 0 ? [lock, remove] : [remove, lock];
+        const work = order.map(async (one) => [one, reasonOf(await one())] as const);
+        const reasons = new Map(await Promise.all(work));
+        const both = `${reasons.get(lock)}, ${reasons.get(remove)}`;
+        assert.ok(['done, locked', 'no-such-version, done'].includes(both), both);
+        seen.add(both);
+        const left = await k.catalog.findVersion(bucketId, 'k', versionId);
+        assert.equal(left === null, reasons.get(remove) === 'done');
+      }
+      assert.equal(seen.size, 2, 'both orders were met');
+    });
+
+    it('of a default retention reach every version that is made after it', async () => {
+      const k = kit();
+      for (let round = 0; round < 10; round++) {
+        const bucketId = await k.bucket({ objectLock: true });
+        const [put] = await Promise.all([
+          k.put(bucketId, 'k'),
+          k.catalog.setObjectLock(bucketId, { mode: 'COMPLIANCE', days: 1 }),
+        ]);
+        const first = await k.catalog.findVersion(bucketId, 'k', put.versionId);
+        assert.equal(await removed(k, bucketId, put.versionId), first?.retention ? 'locked' : 'done');
+        const later = await k.put(bucketId, 'k');
+        assert.equal(await removed(k, bucketId, later.versionId), 'locked');
+      }
     });
   });
 

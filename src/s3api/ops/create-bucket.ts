@@ -32,17 +32,20 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   if (asksForMore) throw notImplemented('CreateBucketConfiguration');
   checkLocation(configuration.locationConstraint, services.region);
   const created: OperationResult = { status: 200, headers: { location: `/${name}` } };
+  const objectLock = wantsObjectLock(ctx.headers['x-amz-bucket-object-lock-enabled']);
   const outcome = await services.catalog.createBucket({
     name,
     owner: principal.account.id,
     region: services.region,
-    objectLock: wantsObjectLock(ctx.headers['x-amz-bucket-object-lock-enabled']),
+    objectLock,
     ...(tags.length > 0 && { settings: { [TAGGING]: validTags(tags, 'Bucket') } }),
   });
   if (
     outcome.outcome === 'refused' &&
     outcome.reason === 'owned-by-you' &&
-    services.region === CLASSIC_REGION
+    services.region === CLASSIC_REGION &&
+    // Object lock that was asked for and is not there must not be taken for granted.
+    (!objectLock || (await services.catalog.findBucket(name))?.objectLock)
   )
     return created;
   settle(outcome, (reason) => {

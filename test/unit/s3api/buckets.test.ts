@@ -76,6 +76,7 @@ describe('CreateBucket', () => {
     assert.equal(await make('x-amz-acl', 'nonsense'), '400 InvalidArgument');
     assert.equal(await make('x-amz-bucket-object-lock-enabled', 'false'), '200');
     assert.equal(await make('x-amz-bucket-object-lock-enabled', 'yes'), '400 InvalidArgument');
+    assert.equal(await make('x-amz-bucket-object-lock-enabled', 'true'), '409 BucketAlreadyOwnedByYou');
     assert.equal(await make('x-amz-object-ownership', 'BucketOwnerEnforced'), '200');
     assert.equal(await make('x-amz-object-ownership', 'ObjectWriter'), '501 NotImplemented');
     assert.equal(await make('x-amz-grant-read', 'id=x'), '501 NotImplemented');
