@@ -58,7 +58,7 @@ const SPOILT = {
     "p.action IN ('insert', 'remove')",
     "p.action = 'remove'",
   ],
-  'tags reach the latest alone': ['replace_tags', 'v.seq = p.seq', 'v.seq = p.seq AND v.is_latest'],
+  'tags reach the latest alone': ['change_versions', 'v.seq = p.seq', 'v.seq = p.seq AND v.is_latest'],
   'a completed upload is made again': [
     'complete_upload',
     "IF v_upload.state = 'completed' THEN",
