@@ -1,6 +1,7 @@
 /**
  * What makes a set of tags valid, and how a set is shown. Source: "Categorizing your storage using tags" and "Using cost
- * allocation S3 bucket tags", S3 User Guide: at most 10 tags for an object and 50 for a bucket, keys of 1–128 and values of 0–256 characters, unique keys, letters, digits, spaces and + - = . _ : / @.
+ * allocation S3 bucket tags", S3 User Guide: at most 10 tags for an object and 50 for a bucket, keys of 1–128 and values
+ * of 0–256 characters, unique keys, letters, digits, spaces and + - = . _ : / @.
  */
 import { LIMITS } from '../base/limits.ts';
 import { S3Error } from './errors.ts';
@@ -8,7 +9,10 @@ import { tag, wrap, xmlDocument } from './xml.ts';
 
 export type Tags = Readonly<Record<string, string>>;
 
-const COUNT_MAX = { Object: LIMITS.tagsPerObjectMax, Bucket: LIMITS.tagsPerBucketMax } as const;
+const COUNTS = {
+  object: { max: LIMITS.tagsPerObjectMax, excess: 'Object tags cannot be greater than' },
+  bucket: { max: LIMITS.tagsPerBucketMax, excess: 'Bucket tag count cannot be greater than' },
+} as const;
 const KEY_CHARS_MAX = 128;
 const VALUE_CHARS_MAX = 256;
 const CHARACTERS = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
@@ -16,7 +20,7 @@ const CHARACTERS = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 /** @throws {S3Error} InvalidTag, BadRequest (too many) */
 export function validTags(
   pairs: Iterable<readonly [string, string]>,
-  of: keyof typeof COUNT_MAX = 'Object',
+  of: keyof typeof COUNTS = 'object',
 ): Tags {
   const tags = new Map<string, string>();
   for (const [key, value] of pairs) {
@@ -28,8 +32,8 @@ export function validTags(
     if (tags.has(key)) throw invalidTag('Cannot provide multiple Tags with the same key', key);
     tags.set(key, value);
   }
-  if (tags.size > COUNT_MAX[of])
-    throw new S3Error('BadRequest', { message: `${of} tags cannot be greater than ${COUNT_MAX[of]}` });
+  const { max, excess } = COUNTS[of];
+  if (tags.size > max) throw new S3Error('BadRequest', { message: `${excess} ${max}` });
   return Object.fromEntries(tags);
 }
 

@@ -58,7 +58,7 @@ export function locksOf(headers: Headers, now: number): Locks {
   const retention = retentionOf(headers, now);
   const hold = headers[HOLD];
   if (hold !== undefined && hold !== 'ON' && hold !== 'OFF')
-    throw invalid(HOLD, hold, 'Legal Hold must be either of ON or OFF');
+    throw invalid(HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'");
   return {
     ...(retention !== undefined && { retention }),
     ...(hold !== undefined && { legalHold: hold === 'ON' }),

@@ -33,7 +33,7 @@ export const putBucketTagging: OperationRow = {
   body: 'xml',
   checksumRequired: true,
   status: 'supported',
-  run: (ctx) => setTags(ctx, validTags(readTagging(ctx.text), 'Bucket')),
+  run: (ctx) => setTags(ctx, validTags(readTagging(ctx.text), 'bucket')),
 };
 
 export const deleteBucketTagging: OperationRow = {

@@ -38,7 +38,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     owner: principal.account.id,
     region: services.region,
     objectLock,
-    ...(tags.length > 0 && { settings: { [TAGGING]: validTags(tags, 'Bucket') } }),
+    ...(tags.length > 0 && { settings: { [TAGGING]: validTags(tags, 'bucket') } }),
   });
   if (
     outcome.outcome === 'refused' &&
