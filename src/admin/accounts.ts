@@ -118,7 +118,7 @@ export function createAccounts({ catalog, sealSecret }: AccountsOptions): Accoun
   };
 }
 
-const unknownOutcome = () =>
+export const unknownOutcome = () =>
   new AdminError(
     'OutcomeUnknown',
     'the directory did not say whether the change was made; look before repeating it',

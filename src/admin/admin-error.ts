@@ -4,6 +4,7 @@ const ADMIN_ERRORS = {
   Unauthorized: 403,
   NotFound: 404,
   NoSuchUser: 404,
+  NoSuchBucket: 404,
   NoSuchKey: 404,
   UserExists: 409,
   KeyExists: 409,

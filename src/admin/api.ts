@@ -113,6 +113,33 @@ export interface BucketReport {
   readonly objectLock: boolean;
 }
 
+/** null: no limit. */
+export interface QuotaReport {
+  readonly bytes: number | null;
+  readonly objects: number | null;
+}
+
+export interface UsageReport {
+  readonly objects: number;
+  readonly bytes: number;
+  readonly uploadBytes: number;
+  readonly quota: QuotaReport;
+}
+export interface BucketUsageReport extends UsageReport {
+  readonly bucket: string;
+  readonly owner: string;
+}
+export interface UserUsageReport extends UsageReport {
+  readonly user: string;
+  readonly buckets: number;
+}
+export interface UsagePage {
+  /** Asked for one bucket: none. */
+  readonly users: readonly UserUsageReport[];
+  readonly buckets: readonly BucketUsageReport[];
+  readonly truncated: boolean;
+}
+
 export interface ErrorReport {
   readonly code: string;
   readonly message: string;
@@ -155,6 +182,21 @@ export const bucketsQuery = z.strictObject({
   after: z.string().max(63).default(''),
   max: z.coerce.number().int().min(1).max(1000).default(1000),
 });
+const limit = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullable().optional();
+/** What is absent stays as it is. */
+export const quotaChange = z.strictObject({ bytes: limit, objects: limit });
+
+export const usageQuery = z
+  .strictObject({
+    bucket: z.string().min(1).max(63).optional(),
+    user: accountId.optional(),
+    after: z.string().max(63).default(''),
+    max: z.coerce.number().int().min(1).max(1000).default(1000),
+  })
+  .refine((q) => q.bucket === undefined || q.user === undefined, {
+    message: 'ask for a bucket or for a user',
+  });
+
 export const locateQuery = z.strictObject({
   bucket: z.string().min(1).max(63),
   key: z.string().min(1).max(1024),

@@ -15,18 +15,22 @@ import {
   locateQuery,
   newKey,
   newUser,
+  quotaChange,
   type StatusReport,
+  usageQuery,
 } from './api.ts';
 import type { LocateQuery } from './locate.ts';
+import type { UsageService } from './usage.ts';
 
 export interface RouteServices {
   readonly accounts: Accounts;
+  readonly usage: UsageService;
   readonly catalog: Catalog;
   readonly status: () => Promise<StatusReport>;
   readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
 }
 
-export function adminRoutes({ accounts, catalog, status, locate }: RouteServices): Router {
+export function adminRoutes({ accounts, usage, catalog, status, locate }: RouteServices): Router {
   const router = Router();
 
   router.get('/status', async (_req, res) => {
@@ -66,6 +70,16 @@ export function adminRoutes({ accounts, catalog, status, locate }: RouteServices
       ...(owner === undefined ? {} : { owner: owner as AccountId }),
     });
     res.json({ buckets: page.buckets.map(bucketReport), truncated: page.truncated });
+  });
+
+  router.get('/usage', async (req, res) => {
+    res.json(await usage.usage(parse(usageQuery, req.query)));
+  });
+  router.patch('/buckets/:name/quota', async (req, res) => {
+    res.json(await usage.setBucketQuota(req.params.name, parse(quotaChange, localsOf(res).body)));
+  });
+  router.patch('/users/:id/quota', async (req, res) => {
+    res.json(await usage.setUserQuota(req.params.id, parse(quotaChange, localsOf(res).body)));
   });
 
   router.get('/locate', async (req, res) => {

@@ -15,10 +15,11 @@ import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
 import { ADMIN_PREFIX } from './api.ts';
-import { locateObject } from './locate.ts';
+import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
 import { adminRoutes } from './routes.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
+import { createUsageService } from './usage.ts';
 import { within } from './within.ts';
 
 export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
@@ -116,7 +117,9 @@ function adminApp(options: AdminOptions): Express {
     const { type, text } = await metrics.page();
     res.type(type).send(text);
   });
-  const routes = adminRoutes({ accounts, catalog, status, locate: (query) => locateObject(options, query) });
+  const usage = createUsageService(catalog);
+  const locate = (query: LocateQuery) => locateObject(options, query);
+  const routes = adminRoutes({ accounts, usage, catalog, status, locate });
   app.use(
     ADMIN_PREFIX,
     requireRoot({ findAccessKey: (id) => catalog.findAccessKey(id), openSecret, clock }),

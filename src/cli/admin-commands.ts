@@ -11,16 +11,14 @@ import type {
   StatusReport,
   UserReport,
 } from '../admin/api.ts';
-import type { AdminClient, AdminFlags } from './admin-client.ts';
+import type { AdminClient } from './admin-client.ts';
 import { CommandError } from './command-error.ts';
+import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { locateText } from './locate-view.ts';
 import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
 import { table } from './table.ts';
-
-interface CommonFlags extends AdminFlags {
-  readonly json?: boolean;
-}
+import { registerQuota, registerUsage } from './usage-commands.ts';
 
 interface UserFlags extends CommonFlags {
   readonly id?: string;
@@ -39,9 +37,14 @@ interface KeyFlags extends CommonFlags {
 
 export function registerAdminCommands(program: Command): void {
   registerStatus(program);
-  registerUsers(program.command('user').description('accounts: who owns buckets and holds access keys'));
+  const user = program.command('user').description('accounts: who owns buckets and holds access keys');
+  registerUsers(user);
+  registerQuota(user, 'user');
   registerKeys(program.command('key').description('access keys of accounts'));
-  registerBuckets(program.command('bucket').description('buckets of all accounts'));
+  const bucket = program.command('bucket').description('buckets of all accounts');
+  registerBuckets(bucket);
+  registerQuota(bucket, 'bucket');
+  registerUsage(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
     .action((s3url: string, flags: CommonFlags) =>
@@ -196,29 +199,4 @@ async function listBuckets(
     buckets.push(...page.buckets);
     if (!page.truncated || page.buckets.length === 0) return buckets;
   }
-}
-
-/** The options that every one of these commands has. */
-function common(command: Command): Command {
-  return command
-    .option(
-      '--admin <address>',
-      "the admin address, HOST:PORT or URL (default: the data folder's store, else 127.0.0.1:9001)",
-    )
-    .option('--data <dir>', 'the data folder, for the root credentials (default: ./data)')
-    .option('--json', 'print JSON');
-}
-
-/** Runs one command; what goes wrong with it is thrown to main, which prints one line. */
-async function run(flags: AdminFlags, action: (client: AdminClient) => Promise<void>): Promise<void> {
-  const { createAdminClient } = await import('./admin-client.ts');
-  await action(createAdminClient(flags));
-}
-
-function show(flags: CommonFlags, document: unknown, text: string): void {
-  print(flags.json ? JSON.stringify(document) : text);
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -166,6 +166,45 @@ describe('antipode bucket list', () => {
   });
 });
 
+describe('antipode bucket quota, user quota and usage', () => {
+  it('set, show and remove quotas, and show what is in use', async () => {
+    const owner = 'thrifty' as AccountId;
+    await admin.catalog.createAccount({ id: owner, displayName: 'T', isRoot: false });
+    assert.deepEqual((await json('user', 'quota', owner)).quota, { bytes: null, objects: null });
+    await admin.catalog.createBucket({ name: 'savings', owner, region: 'us-east-1', objectLock: false });
+    const set = await json('bucket', 'quota', 'savings', '--bytes', '1.5 KiB', '--objects', '3');
+    assert.deepEqual(set.quota, { bytes: 1536, objects: 3 });
+    assert.deepEqual((await json('bucket', 'quota', 'savings', '--objects', 'none')).quota, {
+      bytes: 1536,
+      objects: null,
+    });
+    assert.deepEqual((await json('user', 'quota', owner, '--bytes', '1GiB')).quota.bytes, 2 ** 30);
+    const known = ['--data', data];
+    const { stdout } = await antipode(['usage', '--user', owner, ...known]);
+    assert.match(
+      stdout,
+      /^USER +BUCKETS .*\nthrifty +1 +0 +- +0 B +0 B +1\.0 GiB\n\nBUCKET .*\nsavings +thrifty +0 +-/,
+    );
+    assert.deepEqual(await json('usage', '--bucket', 'savings'), {
+      users: [],
+      buckets: [
+        {
+          ...{ bucket: 'savings', owner, objects: 0, bytes: 0, uploadBytes: 0 },
+          quota: { bytes: 1536, objects: null },
+        },
+      ],
+    });
+    assert.ok((await json('usage')).users.length > 0);
+    const shown = await antipode(['bucket', 'quota', 'savings', ...known]);
+    assert.equal(shown.stdout, 'savings: 0 B of 1.5 KiB, 0 objects (no quota)\n');
+    await fails(['bucket', 'quota', 'savings', '--bytes', 'much', ...known], 2, /much is no size/);
+    await fails(['bucket', 'quota', 'nowhere', '--bytes', '1', ...known], 1, /there is no bucket nowhere/);
+    await fails(['user', 'quota', 'nobody', '--objects', '1', ...known], 1, /there is no user nobody/);
+    await fails(['user', 'quota', 'nobody', ...known], 1, /there is no user nobody/);
+    await fails(['usage', '--user', owner, '--bucket', 'savings', ...known], 2, /not both/);
+  });
+});
+
 describe('antipode status', () => {
   const [a, b] = ['node-a11' as MemberId, 'node-b11' as MemberId];
   const member = (id: MemberId, center: string, twin: MemberId) =>

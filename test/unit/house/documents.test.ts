@@ -38,7 +38,8 @@ describe('docs/admin-api.md', () => {
     const source = read('src/admin/routes.ts');
     const routes = [...source.matchAll(/router\.(get|post|patch|delete)\('([^']+)'/g)];
     const text = read('docs/admin-api.md');
-    const names = (path: string) => path.replace(':id', 'ID').replace(':accessKeyId', 'ACCESSKEY');
+    const names = (path: string) =>
+      path.replace(':id', 'ID').replace(':name', 'NAME').replace(':accessKeyId', 'ACCESSKEY');
     const missing = routes
       .map((r) => `${r[1]!.toUpperCase()} ${names(r[2]!)}`)
       .filter((r) => !text.includes(`\`${r}\``));
