@@ -223,4 +223,66 @@ describeClient('aws', { probe: ['aws', '--version'], env }, (client) => {
     assert.deepEqual(TagSet, [{ Key: 'a', Value: 'b' }]);
     await api('delete-bucket', '--bucket', bucket);
   });
+
+  it('s3api keeps versions, lists them, reads, copies and restores old ones', async () => {
+    const bucket = await makeBucket();
+    const at = ['--bucket', bucket];
+    const target = [...at, '--key', 'kept'];
+    const out = join(client().home, 'version-out');
+    const put = async (text: string) => {
+      const body = writeFile(join(client().home, 'version'), Buffer.from(text));
+      return (await api('put-object', ...target, '--body', body)).VersionId as string | undefined;
+    };
+    const read = async (...more: string[]) => {
+      await api('get-object', ...target, ...more, out);
+      return readFileSync(out, 'utf8');
+    };
+    const version = (id: string | undefined) => ['--version-id', id!];
+    assert.deepEqual(await api('get-bucket-versioning', ...at), {});
+    assert.equal(await put('before'), undefined);
+    await api('put-bucket-versioning', ...at, '--versioning-configuration', 'Status=Enabled');
+    assert.deepEqual(await api('get-bucket-versioning', ...at), { Status: 'Enabled' });
+    const first = await put('first');
+    const second = await put('second');
+    const marker = await api('delete-object', ...target);
+    assert.equal(marker.DeleteMarker, true);
+    assert.match((await aws(['s3api', 'get-object', ...target, out], { code: null })).stderr, /NoSuchKey/);
+    const onMarker = await aws(['s3api', 'get-object', ...target, ...version(marker.VersionId), out], {
+      code: null,
+    });
+    assert.match(onMarker.stderr, /MethodNotAllowed/);
+
+    // One a page: the command line follows the markers by itself.
+    const listed = await api('list-object-versions', ...at, '--page-size', '1');
+    const ids = (rows: { VersionId: string; IsLatest: boolean }[]) =>
+      rows.map((row) => `${row.VersionId}${row.IsLatest ? '*' : ''}`);
+    assert.deepEqual(ids(listed.Versions), [second, first, 'null']);
+    assert.deepEqual(ids(listed.DeleteMarkers), [`${marker.VersionId}*`]);
+    assert.equal(await read(...version(first)), 'first');
+    assert.equal(await read(...version('null')), 'before');
+
+    const removed = await api('delete-object', ...target, ...version(marker.VersionId));
+    assert.deepEqual(removed, { DeleteMarker: true, VersionId: marker.VersionId });
+    assert.equal(await read(), 'second');
+    const source = `${bucket}/kept?versionId=${first}`;
+    const copied = await api('copy-object', ...target, '--copy-source', source);
+    assert.equal(copied.CopySourceVersionId, first);
+    assert.equal(await read(), 'first');
+    await api('delete-object', ...target, ...version(first));
+    assert.equal(await read(...version(copied.VersionId)), 'first');
+    const gone = await aws(['s3api', 'head-object', ...target, ...version(first)], { code: null });
+    assert.match(gone.stderr, /404/);
+
+    await api('put-bucket-versioning', ...at, '--versioning-configuration', 'Status=Suspended');
+    await put('after');
+    assert.equal(await read(...version('null')), 'after');
+    const left = await api('list-object-versions', ...at);
+    const objects = left.Versions.map(({ VersionId }: { VersionId: string }) => ({ Key: 'kept', VersionId }));
+    assert.deepEqual(ids(left.Versions), ['null*', copied.VersionId, second]);
+    const full = await aws(['s3api', 'delete-bucket', ...at], { code: null });
+    assert.match(full.stderr, /BucketNotEmpty/);
+    const many = await api('delete-objects', ...at, '--delete', JSON.stringify({ Objects: objects }));
+    assert.equal(many.Deleted.length, 3);
+    await api('delete-bucket', ...at);
+  });
 });

@@ -100,4 +100,45 @@ deleted = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys + [{"Key": "n
 assert len(deleted["Deleted"]) == len(keys) + 1 and "Errors" not in deleted, deleted
 s3.delete_bucket(Bucket=bucket)
 refused("NoSuchBucket", s3.list_objects_v2, Bucket=bucket)
+
+# Versions: kept, listed over many pages, read, copied, restored, removed
+kept = bucket + "-versions"
+s3.create_bucket(Bucket=kept)
+assert "Status" not in s3.get_bucket_versioning(Bucket=kept)
+s3.put_object(Bucket=kept, Key="k", Body=b"null")
+versioning = boto3.resource("s3", endpoint_url=endpoint, region_name=region).BucketVersioning(kept)
+versioning.enable()
+assert versioning.status == "Enabled"
+ids = ["null"] + [s3.put_object(Bucket=kept, Key="k", Body=b"%d" % i)["VersionId"] for i in range(5)]
+for key in ["a/1", "a/2", "b/1"]:
+    s3.put_object(Bucket=kept, Key=key, Body=key.encode())
+marker = s3.delete_object(Bucket=kept, Key="k")
+assert marker["DeleteMarker"] is True
+refused("404", s3.head_object, Bucket=kept, Key="k")
+answer = refused("405", s3.head_object, Bucket=kept, Key="k", VersionId=marker["VersionId"])
+assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amz-delete-marker"] == "true", answer
+pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=kept, PaginationConfig={"PageSize": 2}))
+assert len(pages) == 5, len(pages)
+versions = [v for page in pages for v in page.get("Versions", [])]
+assert [v["VersionId"] for v in versions if v["Key"] == "k"] == ids[::-1], versions
+assert [m["VersionId"] for page in pages for m in page.get("DeleteMarkers", [])] == [marker["VersionId"]]
+pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=kept, Delimiter="/", PaginationConfig={"PageSize": 3}))
+assert [p["Prefix"] for page in pages for p in page.get("CommonPrefixes", [])] == ["a/", "b/"], pages
+for i, version_id in enumerate(ids):
+    body = b"null" if i == 0 else b"%d" % (i - 1)
+    assert s3.get_object(Bucket=kept, Key="k", VersionId=version_id)["Body"].read() == body
+restored = s3.delete_object(Bucket=kept, Key="k", VersionId=marker["VersionId"])
+assert restored["DeleteMarker"] is True and restored["VersionId"] == marker["VersionId"], restored
+assert s3.get_object(Bucket=kept, Key="k")["VersionId"] == ids[-1]
+copy = s3.copy_object(Bucket=kept, Key="k", CopySource={"Bucket": kept, "Key": "k", "VersionId": ids[2]})
+assert copy["CopySourceVersionId"] == ids[2] and s3.get_object(Bucket=kept, Key="k")["Body"].read() == b"1", copy
+s3.put_object_tagging(Bucket=kept, Key="k", VersionId=ids[1], Tagging={"TagSet": [{"Key": "t", "Value": "1"}]})
+assert s3.get_object_tagging(Bucket=kept, Key="k", VersionId=ids[1])["TagSet"] == [{"Key": "t", "Value": "1"}]
+assert s3.get_object_tagging(Bucket=kept, Key="k")["TagSet"] == []
+versioning.suspend()
+assert s3.put_object(Bucket=kept, Key="k", Body=b"null again").get("VersionId") in (None, "null")
+assert s3.get_object(Bucket=kept, Key="k", VersionId="null")["Body"].read() == b"null again"
+refused("NoSuchVersion", s3.get_object, Bucket=kept, Key="k", VersionId="0" * 32)
+boto3.resource("s3", endpoint_url=endpoint, region_name=region).Bucket(kept).object_versions.delete()
+s3.delete_bucket(Bucket=kept)
 print("all good")

@@ -100,4 +100,43 @@ describeClient('rclone', { probe: ['rclone', 'version'], env }, (client) => {
     await rclone(['copyto', file, `${bucket}/note`]);
     assert.equal((await rclone(['cat', `${bucket}/note`])).stdout, readFileSync(file, 'utf8'));
   });
+
+  it('shows old versions, the bucket as it was, and removes what is hidden', async () => {
+    const bucket = await makeBucket();
+    const setting = async (...state: string[]) =>
+      (await rclone(['backend', 'versioning', bucket, ...state])).stdout.trim();
+    const put = (text: string) => rclone(['rcat', `${bucket}/dir/note.txt`], { input: Buffer.from(text) });
+    const names = async (...flags: string[]) =>
+      (await rclone(['lsf', '-R', '--files-only', ...flags, bucket])).stdout.trim().split('\n');
+    const secondLater = () => new Promise((resolve) => setTimeout(resolve, 1_100));
+    await setting('Enabled');
+    assert.match(await setting(), /Enabled/);
+    await put('first');
+    await secondLater();
+    const then = new Date().toISOString();
+    await secondLater();
+    await put('second');
+    await secondLater();
+    await rclone(['deletefile', `${bucket}/dir/note.txt`]);
+    assert.deepEqual(await names(), ['']);
+
+    // Old versions have their time in their name.
+    const old = await names('--s3-versions');
+    assert.equal(old.length, 2);
+    for (const name of old) assert.match(name, /^dir\/note-v\d{4}-\d\d-\d\d-\d{6}-\d{3}\.txt$/);
+    const versions = join(client().home, 'versions');
+    await rclone(['copy', '--s3-versions', bucket, versions]);
+    const texts = old.map((name) => readFileSync(join(versions, name), 'utf8'));
+    assert.deepEqual(texts.toSorted(), ['first', 'second']);
+    const asItWas = ['--s3-version-at', then];
+    assert.deepEqual(await names(...asItWas), ['dir/note.txt']);
+    const back = join(client().home, 'as-it-was');
+    await rclone(['copy', ...asItWas, bucket, back]);
+    assert.equal(readFileSync(join(back, 'dir/note.txt'), 'utf8'), 'first');
+
+    await put('third');
+    await rclone(['backend', 'cleanup-hidden', bucket]);
+    assert.equal((await names('--s3-versions')).length, 1);
+    assert.equal((await rclone(['cat', `${bucket}/dir/note.txt`])).stdout, 'third');
+  });
 });
