@@ -6,8 +6,8 @@ import {
   CatalogUnavailable,
   type CommitRefusal,
   type ListEntry,
+  type ListedVersion,
   type ListPage,
-  type ObjectVersion,
   type Outcome,
   type WriteCondition,
 } from './catalog.ts';
@@ -18,6 +18,7 @@ import {
   attributesDocument,
   contentDocument,
   isStorable,
+  listedOf,
   manifestPartOf,
   seqOfVersionId,
   versionOf,
@@ -25,6 +26,7 @@ import {
 import { type Statement, statement } from './statements.ts';
 
 const FIND_BUCKET = statement('find-bucket');
+const LIST_ALL_OBJECTS = statement('list-all-objects');
 const LIST_OBJECTS = statement('list-objects');
 const LIST_VERSIONS = statement('list-versions');
 const READ_MANIFEST = statement('read-manifest');
@@ -187,9 +189,9 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
       })),
 
     listObjects: (query) =>
-      listPage<ObjectVersion>({
+      listPage<ListedVersion>({
         ...{ directories, bucketId: query.bucketId, query, after: query.after, more: [], forget },
-        ...{ statement: LIST_OBJECTS, itemOf: versionOf },
+        ...{ statement: query.delimiter === '' ? LIST_ALL_OBJECTS : LIST_OBJECTS, itemOf: listedOf },
       }),
 
     async listVersions(query) {
@@ -198,9 +200,9 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
       const seq = isUsable ? seqOfVersionId(marker) : null;
       // An id that is none of ours stands for the key's beginning, as a null version that has gone does.
       const more = [isUsable ? marker : null, seq === -1 ? Number.MAX_SAFE_INTEGER : seq];
-      return await listPage<ObjectVersion>({
+      return await listPage<ListedVersion>({
         ...{ directories, bucketId: query.bucketId, query, after: query.keyMarker, more, forget },
-        ...{ statement: LIST_VERSIONS, itemOf: versionOf },
+        ...{ statement: LIST_VERSIONS, itemOf: listedOf },
       });
     },
   };
