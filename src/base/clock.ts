@@ -26,5 +26,8 @@ export const systemClock: Clock = {
     }),
 };
 
+/** A reason to end a sleep. Shared: abort() without one makes a DOMException with a stack, 2 to 4 % of a small request. */
+export const OVER = new Error('the wait is over');
+
 /** Uniform in [0, 1). */
 export type Random = () => number;

@@ -177,6 +177,11 @@ export interface ListObjectsQuery {
   readonly after: string;
   readonly maxKeys: number;
 }
+/** What a listing shows of a version. */
+export type ListedVersion = Omit<
+  ObjectVersion,
+  'content' | 'system' | 'user' | 'tags' | 'retention' | 'legalHold'
+>;
 export type ListEntry<T> =
   | { readonly kind: 'item'; readonly item: T }
   | { readonly kind: 'prefix'; readonly prefix: string };
@@ -331,8 +336,8 @@ export interface Catalog {
   setLegalHold(
     h: VersionChange & { readonly legalHold: boolean },
   ): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
-  listObjects(query: ListObjectsQuery): Promise<ListPage<ObjectVersion>>;
-  listVersions(query: ListVersionsQuery): Promise<ListPage<ObjectVersion>>;
+  listObjects(query: ListObjectsQuery): Promise<ListPage<ListedVersion>>;
+  listVersions(query: ListVersionsQuery): Promise<ListPage<ListedVersion>>;
 
   // Multipart
   createUpload(

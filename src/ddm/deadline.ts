@@ -1,5 +1,5 @@
 /** A wait that ends: by the clock that is given, so that tests decide what time it is. */
-import type { Clock } from '../base/clock.ts';
+import { type Clock, OVER } from '../base/clock.ts';
 
 /**
  * Resolves or rejects as `work` does. When `ms` pass first, calls `expire`, which makes `work` settle soon (it
@@ -16,6 +16,6 @@ export async function withDeadline<T>(
   try {
     return await work;
   } finally {
-    settled.abort();
+    settled.abort(OVER);
   }
 }

@@ -2,7 +2,7 @@
  * A fixed number of connections to one directory pair, each made when it is first needed and made anew when it
  * broke or when the pair's primary is another one now. Waiting for one is bounded, in number and in time.
  */
-import type { Clock } from '../base/clock.ts';
+import { type Clock, OVER } from '../base/clock.ts';
 import type { PairId } from '../base/ids.ts';
 import { CatalogUnavailable } from './catalog.ts';
 import { addressOf, Link, type LinkTimeouts } from './link.ts';
@@ -82,7 +82,7 @@ export class Links {
     try {
       await promise;
     } finally {
-      served.abort();
+      served.abort(OVER);
     }
   }
 

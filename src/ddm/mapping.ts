@@ -8,6 +8,7 @@ import type {
   ChecksumAlgorithm,
   ChecksumType,
   DefaultRetention,
+  ListedVersion,
   ManifestPart,
   ObjectAttributes,
   ObjectVersion,
@@ -78,7 +79,7 @@ function contentOf(row: Row): VersionContent {
   return { kind: 'manifest', manifestId: Number(row.manifest_id), partCount: Number(row.part_count) };
 }
 
-export function versionOf(row: Row): ObjectVersion {
+export function listedOf(row: Row): ListedVersion {
   return {
     bucketId: Number(row.bucket_id) as BucketId,
     key: text(row.key),
@@ -96,11 +97,17 @@ export function versionOf(row: Row): ObjectVersion {
         value: text(row.checksum_value),
       },
     }),
+    storageClass: text(row.storage_class),
+  };
+}
+
+export function versionOf(row: Row): ObjectVersion {
+  return {
+    ...listedOf(row),
     content: contentOf(row),
     system: row.system_metadata as ObjectVersion['system'],
     user: row.user_metadata as ObjectVersion['user'],
     tags: row.tags as ObjectVersion['tags'],
-    storageClass: text(row.storage_class),
     ...(row.retention_mode !== null && {
       retention: {
         mode: row.retention_mode as 'GOVERNANCE' | 'COMPLIANCE',

@@ -6,8 +6,8 @@ import {
   CatalogUnavailable,
   type CommitRefusal,
   type ListEntry,
+  type ListedVersion,
   type ListPage,
-  type ObjectVersion,
   type Outcome,
   type VersionChange,
   type WriteCondition,
@@ -19,6 +19,7 @@ import {
   attributesDocument,
   contentDocument,
   isStorable,
+  listedOf,
   manifestPartOf,
   seqOfVersionId,
   versionOf,
@@ -26,6 +27,7 @@ import {
 import { type Statement, statement } from './statements.ts';
 
 const FIND_BUCKET = statement('find-bucket');
+const LIST_ALL_OBJECTS = statement('list-all-objects');
 const LIST_OBJECTS = statement('list-objects');
 const LIST_VERSIONS = statement('list-versions');
 const READ_MANIFEST = statement('read-manifest');
@@ -199,9 +201,9 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
     setLegalHold: ({ legalHold, ...h }) => change(h, { op: 'legal-hold', legalHold }),
 
     listObjects: (query) =>
-      listPage<ObjectVersion>({
+      listPage<ListedVersion>({
         ...{ directories, bucketId: query.bucketId, query, after: query.after, more: [], forget },
-        ...{ statement: LIST_OBJECTS, itemOf: versionOf },
+        ...{ statement: query.delimiter === '' ? LIST_ALL_OBJECTS : LIST_OBJECTS, itemOf: listedOf },
       }),
 
     async listVersions(query) {
@@ -210,9 +212,9 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
       const seq = isUsable ? seqOfVersionId(marker) : null;
       // An id that is none of ours stands for the key's beginning, as a null version that has gone does.
       const more = [isUsable ? marker : null, seq === -1 ? Number.MAX_SAFE_INTEGER : seq];
-      return await listPage<ObjectVersion>({
+      return await listPage<ListedVersion>({
         ...{ directories, bucketId: query.bucketId, query, after: query.keyMarker, more, forget },
-        ...{ statement: LIST_VERSIONS, itemOf: versionOf },
+        ...{ statement: LIST_VERSIONS, itemOf: listedOf },
       });
     },
   };

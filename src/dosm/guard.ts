@@ -2,10 +2,9 @@
  * Ends every wait of one operation when its caller gives up or its time is over. A plain Promise.race with a
  * long-lived promise would keep each raced value (a chunk) alive until the end; this keeps only what is pending.
  */
-import type { Clock } from '../base/clock.ts';
+import { type Clock, OVER } from '../base/clock.ts';
 
-/** Shared because abort() without a reason makes a DOMException with a stack: 1.4 % of the CPU of small requests. */
-export const OVER = new Error('the operation is over');
+export { OVER };
 
 export class Guard {
   readonly #ended = new AbortController();

@@ -29,7 +29,7 @@ export const DOSM_TUNING: DosmTuning = {
   replicaAttemptsMax: 2,
   readAheadChunks: 2,
   batchIdsMax: 1_000,
-  flushMs: 100,
+  flushMs: 500,
   queuedIdsMax: 20_000,
   probeMs: 1_000,
 };

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
-import type { ListEntry, ObjectVersion } from '../ddm/catalog.ts';
+import type { ListEntry, ListedVersion } from '../ddm/catalog.ts';
 import { S3Error } from './errors.ts';
 import type { OperationContext } from './operation.ts';
 import { quoted, tag, urlEncode, wrap, xmlDate } from './xml.ts';
@@ -54,7 +54,7 @@ export const prefixXml = (prefix: string, { encode }: Encoding): string =>
   wrap('CommonPrefixes', tag('Prefix', encode(prefix)));
 
 /** What a listing says of an object besides its key and owner. */
-export function objectXml(object: ObjectVersion): string {
+export function objectXml(object: ListedVersion): string {
   const { checksum } = object;
   return (
     tag('LastModified', xmlDate(object.lastModified)) +

@@ -5,7 +5,14 @@
  * whole history is the seed's.
  */
 import type { BucketId } from '../../src/base/ids.ts';
-import type { Bucket, Catalog, ObjectVersion, Upload, WriteCondition } from '../../src/ddm/catalog.ts';
+import type {
+  Bucket,
+  Catalog,
+  ListedVersion,
+  ObjectVersion,
+  Upload,
+  WriteCondition,
+} from '../../src/ddm/catalog.ts';
 import { Kit } from '../contract/contract-kit.ts';
 import { pick, seededRandom, whole } from '../world/seeded-random.ts';
 import { type Caller, Recorder } from './recorder.ts';
@@ -75,7 +82,10 @@ async function lookAtAll(
   uploads: readonly Upload[],
 ): Promise<void> {
   const caller = recorder.client(catalog, bucketId, -1);
-  await caller.listVersions('', 1000);
+  const versions = await caller.listVersions('', 1000);
+  // A listing shows neither tags nor content.
+  for (const entry of versions?.entries ?? [])
+    if (entry.kind === 'item') await caller.find(entry.item.key, entry.item.versionId);
   await caller.listObjects('', 1000);
   for (const key of KEYS) await caller.find(key);
   for (const { uploadId } of uploads) await caller.listParts(uploadId);
@@ -188,11 +198,17 @@ class Step {
     if (id !== undefined && !this.#o.known.ids.includes(id)) this.#o.known.ids.push(id);
   }
 
-  #knowRow(row: ObjectVersion): void {
-    const { known, sources } = this.#o;
+  #knowRow(row: ListedVersion): void {
+    const { known } = this.#o;
     if (!known.ids.includes(row.versionId)) known.ids.push(row.versionId);
     if (row.isDeleteMarker) return;
     if (!known.etags.includes(row.etag)) known.etags.push(row.etag);
+  }
+
+  #knowSource(row: ObjectVersion): void {
+    this.#knowRow(row);
+    if (row.isDeleteMarker) return;
+    const { sources } = this.#o;
     sources.push(row);
     if (sources.length > 12) sources.shift();
   }
@@ -237,7 +253,7 @@ class Step {
     const { random, caller, known } = this.#o;
     if (kind === 'find' || kind === 'findVersion') {
       const row = await caller.find(this.#key, kind === 'find' ? undefined : pick(random, known.ids));
-      if (row) this.#knowRow(row);
+      if (row) this.#knowSource(row);
       return;
     }
     const [after, max] = [random() < 0.7 ? '' : KEYS[0]!, random() < 0.6 ? 1000 : whole(random, 1, 4)];

@@ -7,6 +7,7 @@ import {
   type Catalog,
   CatalogUnavailable,
   type CompletePart,
+  type ListedVersion,
   type ListPage,
   type ObjectVersion,
   type Outcome,
@@ -29,19 +30,20 @@ export const contentText = (content: VersionContent): string =>
       ? `blob:${content.blob.id}`
       : `manifest:${content.manifestId}`;
 
-const shownOf = (row: ObjectVersion): ShownRow => ({
+/** A row as a read or a listing shows it. */
+const shownOf = (row: ListedVersion & Partial<ObjectVersion>): ShownRow => ({
   key: row.key,
   versionId: row.versionId,
   isLatest: row.isLatest,
   isMarker: row.isDeleteMarker,
   etag: row.etag,
   size: row.size,
-  tags: tagsText(row.tags),
+  tags: row.tags ? tagsText(row.tags) : null,
   lastModified: row.lastModified.getTime(),
-  content: contentText(row.content),
+  content: row.content ? contentText(row.content) : null,
 });
 
-const pageOf = (page: ListPage<ObjectVersion>): ShownPage => ({
+const pageOf = (page: ListPage<ListedVersion>): ShownPage => ({
   rows: page.entries.flatMap((entry) => (entry.kind === 'item' ? [shownOf(entry.item)] : [])),
   truncated: page.truncated,
 });

@@ -180,16 +180,16 @@ function matched(row: HistoryRow, isLatest: boolean, shown: ShownRow): HistoryRo
   const same =
     (row.versionId === null ? shown.versionId !== 'null' : row.versionId === shown.versionId) &&
     (row.lastModified === null || row.lastModified === shown.lastModified) &&
-    (row.content === null || row.content === shown.content) &&
+    (row.content === null || shown.content === null || row.content === shown.content) &&
     shown.isLatest === isLatest &&
     row.isMarker === shown.isMarker &&
     row.etag === shown.etag &&
     row.size === shown.size &&
-    row.tags === shown.tags;
+    (shown.tags === null || row.tags === shown.tags);
   if (!same) return null;
   if (row.versionId !== null && row.lastModified !== null && row.content !== null) return row;
-  const { versionId, lastModified, content } = shown;
-  return { ...row, versionId, lastModified, content };
+  const { versionId, lastModified } = shown;
+  return { ...row, versionId, lastModified, content: row.content ?? shown.content };
 }
 
 function learned(

@@ -32,9 +32,11 @@ export interface ShownRow {
   readonly isMarker: boolean;
   readonly etag: string;
   readonly size: number;
-  readonly tags: string;
+  /** null: listings do not show it. */
+  readonly tags: string | null;
   readonly lastModified: number;
-  readonly content: string;
+  /** null: listings do not show it. */
+  readonly content: string | null;
 }
 export interface ShownPage {
   readonly rows: readonly ShownRow[];

@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { bytesPassed } from '../../base/young-garbage.ts';
 import { NodeError } from '../protocol.ts';
 import type { Connection, SignedRequest } from './connection.ts';
 import { failureOf } from './failures.ts';
@@ -95,6 +96,7 @@ export class Call implements Dispatcher.DispatchHandler {
 
   onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
     this.#connection.life.heard();
+    bytesPassed(bytes.length);
     if (!this.#over) this.#listener.data(bytes);
   }
 

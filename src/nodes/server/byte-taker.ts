@@ -4,6 +4,7 @@
  * 'data' with pause() and not read(): read() concatenates what has piled up, which costs a copy.
  */
 import type { Readable } from 'node:stream';
+import { bytesPassed } from '../../base/young-garbage.ts';
 
 export class BodyEndedEarly extends Error {
   override readonly name = 'BodyEndedEarly';
@@ -22,6 +23,7 @@ export class ByteTaker {
   constructor(body: Readable) {
     this.#body = body;
     body.on('data', (part: Buffer) => {
+      bytesPassed(part.length);
       this.#queue.push(part);
       this.#queuedBytes += part.length;
       if (this.#queuedBytes >= QUEUE_BYTES_MAX) body.pause();

@@ -5,7 +5,8 @@
  * The stall deadline runs only while a reader waits: a slow store is not a slow client.
  */
 import type { Readable } from 'node:stream';
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, OVER } from '../../base/clock.ts';
+import { bytesPassed } from '../../base/young-garbage.ts';
 import { S3Error } from '../errors.ts';
 
 /** The client went away in mid-body. Nobody is left to read the answer; it is logged as the client's doing. */
@@ -62,7 +63,7 @@ export class BodySource {
 
   /** Lets go of the stream; what is unread stays unread. */
   close(): void {
-    this.#watchdog?.abort();
+    this.#watchdog?.abort(OVER);
     this.#stream
       .off('data', this.#onData)
       .off('end', this.#onEnd)
@@ -123,6 +124,7 @@ export class BodySource {
   }
 
   readonly #onData = (bytes: Buffer): void => {
+    bytesPassed(bytes.length);
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
     if (this.#queuedBytes >= QUEUED_BYTES_MAX || this.#queue.length >= QUEUED_SLICES_MAX)

@@ -3,7 +3,7 @@
  * (a version id is known only after the commit); past the patience the pipeline sends 200 and white space, and the
  * result or the error follows in the body, as S3 does for Complete and Copy.
  */
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, OVER } from '../../base/clock.ts';
 import type { OperationResult } from '../operation.ts';
 
 /** Clients commonly wait 60 s for the first byte. */
@@ -25,7 +25,7 @@ export async function answerInTime(clock: Clock, work: Promise<XmlAnswer>): Prom
     const answer = await Promise.race([work, late]);
     if (answer !== null) return { status: 200, ...definedHeaders(answer), body: answer.body };
   } finally {
-    patience.abort();
+    patience.abort(OVER);
   }
   return { status: 200, slowBody: work.then((answer) => answer.body) };
 }

@@ -1,5 +1,5 @@
 /** ListObjectVersions: versions and delete markers in the order of keys, the newest first under each key. */
-import type { ListPage, ObjectVersion } from '../../ddm/catalog.ts';
+import type { ListedVersion, ListPage } from '../../ddm/catalog.ts';
 import {
   invalidArgument,
   itemsOf,
@@ -25,7 +25,7 @@ export const listObjectVersions: OperationRow = {
   run,
 };
 
-const EMPTY: ListPage<ObjectVersion> = { entries: [], truncated: false };
+const EMPTY: ListPage<ListedVersion> = { entries: [], truncated: false };
 
 async function run({ query, services, bucket }: OperationContext): Promise<OperationResult> {
   const encoding = readEncoding(query);

@@ -1,5 +1,5 @@
 /** ListObjectsV2. A continuation token wins over start-after; owners are given when fetch-owner asks for them. */
-import type { ListPage, ObjectVersion } from '../../ddm/catalog.ts';
+import type { ListedVersion, ListPage } from '../../ddm/catalog.ts';
 import {
   itemsOf,
   lastName,
@@ -28,7 +28,7 @@ export const listObjectsV2: OperationRow = {
 };
 
 const TOKEN_KIND = 'objects';
-const EMPTY: ListPage<ObjectVersion> = { entries: [], truncated: false };
+const EMPTY: ListPage<ListedVersion> = { entries: [], truncated: false };
 
 async function run({ query, services, bucket }: OperationContext): Promise<OperationResult> {
   const encoding = readEncoding(query);

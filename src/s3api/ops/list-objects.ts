@@ -1,5 +1,5 @@
 /** ListObjects (version 1). NextMarker is given only with a delimiter; without one the last key is the marker. */
-import type { ListPage, ObjectVersion } from '../../ddm/catalog.ts';
+import type { ListedVersion, ListPage } from '../../ddm/catalog.ts';
 import {
   itemsOf,
   lastName,
@@ -24,7 +24,7 @@ export const listObjects: OperationRow = {
   run,
 };
 
-const EMPTY: ListPage<ObjectVersion> = { entries: [], truncated: false };
+const EMPTY: ListPage<ListedVersion> = { entries: [], truncated: false };
 
 async function run({ query, services, bucket }: OperationContext): Promise<OperationResult> {
   const encoding = readEncoding(query);

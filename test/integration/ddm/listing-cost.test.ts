@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { statement } from '../../../src/ddm/statements.ts';
 import { stopSharedServer, type TestServer, testDatabase } from '../../harness/postgres.ts';
 
 /** 20,000 live keys in 200 folders; 20,000 delete markers; one key with 20,000 versions. */
@@ -30,7 +31,10 @@ describe('the cost of a page', () => {
 
   /** Blocks looked at by a listing, and the entries that it gave; the second run, with the plans made. */
   async function cost(call: string): Promise<{ blocks: number; rows: number }> {
-    const text = `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) SELECT * FROM antipode.${call}`;
+    return await costOf(`SELECT * FROM antipode.${call}`);
+  }
+  async function costOf(select: string): Promise<{ blocks: number; rows: number }> {
+    const text = `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ${select}`;
     const results = (await server.admin(`${text};${text}`, database)) as unknown as { rows: unknown[] }[];
     const plan = (results[1]!.rows[0] as { 'QUERY PLAN': { Plan: Record<string, number> }[] })[
       'QUERY PLAN'
@@ -46,6 +50,21 @@ describe('the cost of a page', () => {
         const { blocks, rows } = await cost("list_objects(1, '', '/', '', 100)");
         assert.equal(rows, 100);
         assert.ok(blocks < 1000, `${blocks} blocks`);
+      });
+
+      it('is a range of an index where there is no delimiter', async () => {
+        const values: Record<string, string> = { $1: '1', $2: "'folder-1'", $3: "''", $5: '100' };
+        for (const [marker, expected] of [
+          ['', 100],
+          ['folder-150/050', 100],
+          ['folder-199/950', 0],
+        ] as const) {
+          const text = statement('list-all-objects').text.replace(/^--.*$/gm, '');
+          const select = text.replace(/\$\d/g, (name) => values[name] ?? `'${marker}'`);
+          const { blocks, rows } = await costOf(select);
+          assert.equal(rows, expected);
+          assert.ok(blocks < 150, `${blocks} blocks`);
+        }
       });
 
       it('does not depend on where the page is', async () => {
