@@ -22,7 +22,7 @@ export interface CatalogTimeouts {
 }
 
 export const CATALOG_TIMEOUTS: CatalogTimeouts = {
-  connectMs: 1_000,
+  connectMs: 3_000,
   waitMs: 8_000,
   lockMs: 4_000,
   statementMs: 5_000,
