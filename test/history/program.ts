@@ -4,7 +4,7 @@
  * sources of copies, uploads, ETags) is what any of them has seen so far. On a catalog whose timing is a seed's too, the
  * whole history is the seed's.
  */
-import type { BucketId } from '../../src/base/ids.ts';
+import type { AccountId, BucketId } from '../../src/base/ids.ts';
 import type {
   Bucket,
   Catalog,
@@ -13,7 +13,7 @@ import type {
   Upload,
   WriteCondition,
 } from '../../src/ddm/catalog.ts';
-import { Kit } from '../contract/contract-kit.ts';
+import { mustBeDone, newName } from '../contract/contract-kit.ts';
 import { pick, seededRandom, whole } from '../world/seeded-random.ts';
 import { type Caller, Recorder } from './recorder.ts';
 
@@ -51,7 +51,7 @@ export async function runProgram(o: ProgramOptions): Promise<Program> {
   const all: Known[] = [];
   for (let i = 0; i < BUCKETS; i++) {
     const versioning = pick(random, VERSIONING);
-    const bucketId = await new Kit(o.catalogs[0]!).bucket({ versioning });
+    const bucketId = await makeBucket(o.catalogs[0]!, `program-${o.seed}`, versioning);
     starts.set(bucketId, versioning);
     all.push({ bucketId, ids: ['null'], etags: ['nothing'], uploads: [] });
   }
@@ -72,6 +72,18 @@ export async function runProgram(o: ProgramOptions): Promise<Program> {
   await Promise.all(Array.from({ length: o.clients }, (_, client) => run(client)));
   for (const { bucketId, uploads } of all) await lookAtAll(recorder, o.catalogs[0]!, bucketId, uploads);
   return { recorder, starts };
+}
+
+/** An owner of its own for every program: an account has a bound on its buckets. */
+async function makeBucket(
+  catalog: Catalog,
+  owner: string,
+  versioning: Bucket['versioning'],
+): Promise<BucketId> {
+  const what = { name: newName(), owner: owner as AccountId, region: 'us-east-1', objectLock: false };
+  const { id } = mustBeDone(await catalog.createBucket(what));
+  if (versioning !== 'unversioned') mustBeDone(await catalog.setVersioning(id, versioning));
+  return id;
 }
 
 /** What all of it has led to. */
