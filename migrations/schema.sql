@@ -117,7 +117,7 @@ TABLE antipode.quota (
   CONSTRAINT quota_check CHECK (((bytes_max IS NOT NULL) OR (objects_max IS NOT NULL))),
   CONSTRAINT quota_objects_max_check CHECK ((objects_max >= 0)),
   CONSTRAINT quota_pkey PRIMARY KEY (subject)
-) WITH (fillfactor=50)
+) WITH (fillfactor=10)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.upload (
