@@ -147,6 +147,8 @@ async function admit(
   const withoutBucket = target.kind === 'service' || operation.name === 'CreateBucket';
   const bucket = withoutBucket ? null : await findBucket(services, target.bucket);
   if (operation.method === 'OPTIONS') return bucket;
+  // A form carries its signature in its body: who sends one is not known, and what is not supported says so.
+  if (!operation.run && principal.kind === 'anonymous') return bucket;
   requireAllowed(operation.permission, principal, bucket);
   return bucket;
 }

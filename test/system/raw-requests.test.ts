@@ -302,6 +302,11 @@ describe('the port', () => {
     await agent.get('/-/ready').expect(200);
     const anonymous = await agent.get('/').buffer(true).expect(403);
     assert.match(String(anonymous.text), /<Code>AccessDenied<\/Code>/);
+    const form = await agent
+      .post(`/${BUCKET.replaceAll('/', '')}`)
+      .field('key', 'k')
+      .attach('file', Buffer.from('x'), 'x');
+    assert.equal(form.status, 501, 'a form is not supported, and not merely refused');
     for (const method of ['PATCH', 'PROPFIND', 'TRACE']) {
       const answer = await s3.send({ method, path: `${BUCKET}/x` });
       assert.ok([400, 405, 501].includes(answer.status), `${method}: ${answer.status}`);
