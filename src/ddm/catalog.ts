@@ -8,7 +8,8 @@
  * - keys compare bytewise (UTF-8).
  * A call that cannot reach the directory rejects with CatalogUnavailable (503 outside).
  */
-import type { AccountId, BlobId, BucketId, PairId, UploadId, WriteId } from '../base/ids.ts';
+import type { AccountId, BlobId, BucketId, Epoch, MemberId, PairId, UploadId, WriteId } from '../base/ids.ts';
+import type { AccessKey, Account } from './principals.ts';
 import type {
   BlobRef,
   ChecksumAlgorithm,
@@ -23,6 +24,8 @@ import type {
 } from './rows.ts';
 import type { AccountUsage, BucketUsage, Quota, QuotaChange } from './usage.ts';
 
+export * from './cluster-catalog.ts';
+export * from './principals.ts';
 export * from './rows.ts';
 export * from './usage.ts';
 
@@ -58,6 +61,20 @@ export type CommitRefusal =
   | 'blob-dying' // a shared blob lost its last reference: stream the bytes instead
   | 'stale-epoch';
 
+/**
+ * A blob written for this row. `intentAt` is when its write began (ms since the epoch). The commit is refused with
+ * `stale-epoch` unless the pair's epoch is still `epoch` (not checked when absent). `blob.offMap[i]` stands for
+ * `blob.absent[i]`: recorded with the row, with a repair (`handoff`) for each. Members in `lagging` get theirs in the
+ * background (durability `one`): a repair (`lag`) is recorded.
+ */
+export interface NewBlobContent {
+  readonly kind: 'blob';
+  readonly blob: BlobRef;
+  readonly intentAt: number;
+  readonly epoch?: Epoch;
+  readonly lagging?: readonly MemberId[];
+}
+
 export interface PutVersion {
   readonly writeId: WriteId;
   readonly bucketId: BucketId;
@@ -70,8 +87,7 @@ export interface PutVersion {
   readonly condition?: WriteCondition;
   readonly content:
     | { readonly kind: 'empty' }
-    /** A blob written for this version. `intentAt` is when its write began (ms since the epoch). */
-    | { readonly kind: 'blob'; readonly blob: BlobRef; readonly intentAt: number }
+    | NewBlobContent
     /** Bytes that exist already: takes a reference to the blob or manifest of another version of this directory. */
     | { readonly kind: 'share'; readonly content: VersionContent };
 }
@@ -141,7 +157,7 @@ export interface PutPart {
   readonly checksum?: string;
   readonly content:
     | { readonly kind: 'empty' }
-    | { readonly kind: 'blob'; readonly blob: BlobRef; readonly intentAt: number }
+    | NewBlobContent
     | { readonly kind: 'share'; readonly blob: BlobRef };
 }
 
@@ -202,6 +218,13 @@ export interface ListUploadsQuery extends Omit<ListObjectsQuery, 'after'> {
 
 // ------------------------------------------------------------------------------------------- buckets
 
+/**
+ * `two-copies`: two replicas on two nodes, a handoff in the surviving center where the twin is out. `both-centers`: one
+ * in each, else 503. `one`: one replica; the other follows and is listed as lag until then.
+ */
+export const DURABILITIES = ['two-copies', 'both-centers', 'one'] as const;
+export type Durability = (typeof DURABILITIES)[number];
+
 export interface Bucket {
   readonly id: BucketId;
   readonly name: string;
@@ -213,29 +236,12 @@ export interface Bucket {
   readonly versioning: 'unversioned' | 'enabled' | 'suspended';
   /** Never goes away again, and keeps versioning on. */
   readonly objectLock: boolean;
+  /** When a write is acknowledged; absent: `two-copies`. */
+  readonly durability?: Durability;
   /** Of buckets with object lock; the commit applies it. */
   readonly defaultRetention?: DefaultRetention;
   /** Subresource documents (policy, cors, lifecycle, tagging, …) by name, as stored; absent means not set. */
   readonly settings: Readonly<Record<string, unknown>>;
-}
-
-// ------------------------------------------------------------------------------------------- identity
-
-export interface Account {
-  readonly id: AccountId;
-  readonly displayName: string;
-  readonly email?: string;
-  readonly tenant?: string;
-  /** The root account may do everything, in every bucket. */
-  readonly isRoot: boolean;
-}
-export interface AccessKey {
-  readonly accessKeyId: string;
-  readonly account: Account;
-  readonly status: 'active' | 'inactive';
-  /** The secret, encrypted under the master key (identity/secret-box.ts): opaque here. */
-  readonly sealedSecret: Buffer;
-  readonly createdAt: Date;
 }
 
 // --------------------------------------------------------------------------------------- housekeeping

@@ -17,6 +17,8 @@ export interface BlobRef {
   readonly pair: PairId;
   /** Members that hold a replica although they are not of the pair (handoffs); usually empty. */
   readonly offMap?: readonly MemberId[];
+  /** Members of the pair for which one of `offMap` stands: they may not have it (yet). Usually empty. */
+  readonly absent?: readonly MemberId[];
 }
 
 // ------------------------------------------------------------------------------------------- versions

@@ -1,10 +1,10 @@
 /**
  * The DOSM as the S3 front end sees it: bytes in, a BlobRef out; a BlobRef in, verified bytes out.
- * Invariants: a resolved write is fsynced on two nodes; a byte that comes out of a read has been verified
+ * Invariants: a resolved write is fsynced on two nodes (on one, where the bucket asks for that); a byte that comes out of a read has been verified
  * against the blob's root; a read that cannot go on throws, and never ends early.
  */
-import type { WriteId } from '../base/ids.ts';
-import type { BlobRef } from '../ddm/catalog.ts';
+import type { Epoch, MemberId, WriteId } from '../base/ids.ts';
+import type { BlobRef, Durability } from '../ddm/catalog.ts';
 import type { WriteIntent } from '../nodes/protocol.ts';
 
 /** No replica could be written or read in time. 503 outside, with Retry-After. */
@@ -30,11 +30,19 @@ export interface WriteRequest {
     | { readonly kind: 'part'; readonly uploadId: string; readonly partNumber: number };
   readonly intent: Omit<WriteIntent, 'intentAt' | 'writeId'>;
   readonly writeId: WriteId;
+  /** The bucket's; default `two-copies`. */
+  readonly durability?: Durability;
   readonly signal?: AbortSignal;
 }
+/** What the commit is told: catalog.ts' NewBlobContent without its kind. */
 export interface WrittenBlob {
+  /** With `offMap` and `absent` where a handoff stands for a member of the pair. */
   readonly blob: BlobRef;
   readonly intentAt: number;
+  /** The pair's epoch under which the replicas are where they are. */
+  readonly epoch?: Epoch;
+  /** Members that get theirs in the background (durability `one`). */
+  readonly lagging?: readonly MemberId[];
 }
 
 export interface ReadRequest {
@@ -51,6 +59,12 @@ export interface Dosm {
    * backpressure, changing replicas in mid-stream where needed. Throws BytesUnavailable when no replica is left.
    */
   read(request: ReadRequest): Promise<AsyncIterable<Buffer>>;
+  /**
+   * The commit was refused with `stale-epoch`: reloads the conditions and makes what was written satisfy them (a
+   * handoff is copied from a survivor, node to node, where a member has gone out). The answer goes into the same commit again.
+   * @throws {BytesUnavailable} when that is not possible in time
+   */
+  reaffirm?(written: WrittenBlob, durability?: Durability): Promise<WrittenBlob>;
   /** The catalog has committed rows that name these blobs: tells the nodes, soon and without being waited for. */
   confirm(blobs: readonly BlobRef[]): void;
   /** The write was refused or failed: removes the bytes, soon and without being waited for. Never after an unknown outcome. */

@@ -26,6 +26,8 @@ export class NodeError extends Error {
   override readonly name = 'NodeError';
   readonly kind: NodeErrorKind;
   readonly member: MemberId;
+  /** With `stale-epoch`: the pair's epoch as the node knows it. */
+  epoch?: Epoch;
   constructor(kind: NodeErrorKind, member: MemberId, message: string, options?: { cause?: unknown }) {
     super(`${member}: ${message}`, options);
     this.kind = kind;
@@ -43,6 +45,8 @@ export interface WriteIntent {
   readonly key: string;
   readonly uploadId?: string;
   readonly partNumber?: number;
+  /** A handoff: parked here for this member of another pair. Such blobs are left out of digests and home inventories. */
+  readonly handoffFor?: MemberId;
 }
 
 /** One blob on its way to one node. Not for concurrent use: await each call before the next. */
@@ -84,6 +88,14 @@ export interface NodeStatus {
   readonly freeBytes: number;
   /** Blobs that the node's index names and whose file is gone. */
   readonly missingBlobs?: number;
+  /** Data requests that were refused (fenced, or an epoch below the node's); not counted in `requests`. */
+  readonly refusedRequests?: number;
+  readonly state?: NodeState;
+  readonly epoch?: Epoch;
+  /** Random, made with the data folder: another one at the same address is another disk. */
+  readonly storeId?: string;
+  readonly damaged?: number;
+  readonly scrub?: ScrubStatus;
   readonly pid: number;
 }
 
@@ -107,12 +119,16 @@ export interface NodeClient {
     intent: WriteIntent,
     options?: { epoch?: Epoch; signal?: AbortSignal; oneShot?: boolean },
   ): Promise<BlobWriter>;
-  /** Opens a read of chunks [firstChunk, lastChunk] (inclusive) of a blob of `size` bytes whose tree has `root`. */
+  /**
+   * Opens a read of chunks [firstChunk, lastChunk] (inclusive) of a blob of `size` bytes whose tree has `root`.
+   * `epoch`: of the node's own pair, as the caller knows it. `lastResort`: a resyncing node answers too (nobody else
+   * can). `purpose: 'replication'`: another node's, or a tool's: a control request, without an epoch, in every state.
+   */
   read(
     id: BlobId,
     blob: { size: number; root: Buffer },
     range: { firstChunk: number; lastChunk: number },
-    options?: { epoch?: Epoch; signal?: AbortSignal },
+    options?: { epoch?: Epoch; signal?: AbortSignal; lastResort?: boolean; purpose?: 'replication' },
   ): Promise<BlobReader>;
   /** null when the node does not have it. */
   stat(id: BlobId): Promise<InventoryEntry | null>;
@@ -125,4 +141,98 @@ export interface NodeClient {
   inventory(query: { after?: BlobId; max: number }): Promise<readonly InventoryEntry[]>;
   status(): Promise<NodeStatus>;
   close(): Promise<void>;
+}
+
+// ------------------------------------------------------------------------- conditions, replication, scrub
+
+/**
+ * `fenced`: answers control requests alone (every node starts so, until a gateway that has read the record admits it).
+ * `resyncing`: the same, and reads that say `lastResort`. `serving`: everything.
+ */
+export type NodeState = 'fenced' | 'resyncing' | 'serving';
+
+export interface ScrubStatus {
+  /** Bytes read and blobs verified in the round under way, and when the last whole round ended (ms since the epoch). */
+  readonly bytes: number;
+  readonly blobs: number;
+  readonly roundStartedAt: number | null;
+  readonly lastRoundEndedAt: number | null;
+  readonly bytesPerSecondMax: number;
+}
+
+/** Where a node finds another one. */
+export interface NodeEndpoint {
+  readonly member: MemberId;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface PullRequest {
+  /** Tried in this order, blob by blob. */
+  readonly sources: readonly NodeEndpoint[];
+  /** At most 1,000. `state`: as it will stand here. `replace`: what is here is dropped when it does not verify. */
+  readonly blobs: readonly {
+    readonly id: BlobId;
+    readonly size: number;
+    readonly root: Buffer;
+    readonly state: InventoryEntry['state'];
+    readonly intent: WriteIntent;
+    readonly replace?: boolean;
+  }[];
+  /** Bytes a second at most; absent: no limit. */
+  readonly bytesPerSecondMax?: number;
+}
+/** `had`: it was here and (with `replace`) verified. `failed`: nothing was changed. */
+export interface PullResult {
+  readonly id: BlobId;
+  readonly outcome: 'pulled' | 'had' | 'failed';
+  /** With `failed`: why, of the last source. */
+  readonly kind?: NodeErrorKind;
+  readonly error?: string;
+}
+
+/** Of the blobs (handoffs left out) whose id begins with `prefix`. `sum` = XOR of SHA-256(id, size, root) over them. */
+export interface RangeDigest {
+  /** 2 or 4 lower-case hex digits. */
+  readonly prefix: string;
+  readonly count: number;
+  /** 32 bytes. */
+  readonly sum: Buffer;
+}
+
+export interface Damage {
+  readonly id: BlobId;
+  readonly kind: 'missing' | 'corrupt';
+  /** ms since the epoch */
+  readonly foundAt: number;
+}
+
+/** Control requests: counted apart, answered in every state, without an epoch. All reject with NodeError. */
+export interface NodeControl {
+  /**
+   * What the record says of this node and its pair. Durable when it resolves. An epoch below the node's is refused
+   * (`stale-epoch`); the same epoch again is fine.
+   */
+  setCondition(condition: { state: NodeState; epoch: Epoch }): Promise<NodeStatus>;
+  /** Copies blobs from other nodes, verified against their roots, durable when it resolves. One result for each, in order. */
+  pull(request: PullRequest, signal?: AbortSignal): Promise<readonly PullResult[]>;
+  /** The 256 ranges of one byte; with `prefix` (2 hex digits), the 256 ranges of two bytes below it. Those without blobs are left out. */
+  digests(prefix?: string): Promise<readonly RangeDigest[]>;
+  /** `prefix`: 2 or 4 hex digits. `scope`: `home` leaves handoffs out, `handoff` gives them alone. Default: everything. */
+  inventory(query: {
+    after?: BlobId;
+    max: number;
+    prefix?: string;
+    scope?: 'home' | 'handoff';
+  }): Promise<readonly InventoryEntry[]>;
+  /** Removes as delete() does, in every state and without being a data request: for resync and repair. At most 1,000. */
+  drop(ids: readonly BlobId[]): Promise<void>;
+  /** Reads every byte of these blobs and says which do not verify; those join the damage list. At most 100. */
+  check(ids: readonly BlobId[], signal?: AbortSignal): Promise<readonly Damage[]>;
+  /** What scrub, reads and start-up found and nobody has taken yet, by id. */
+  damage(query: { after?: BlobId; max: number }): Promise<readonly Damage[]>;
+  /** They are queued for repair, or repaired: off the list. */
+  forgetDamage(ids: readonly BlobId[]): Promise<void>;
+  /** Starts a round of the scrub now, or sets its rate (0: off). */
+  scrub(command: { start?: boolean; bytesPerSecondMax?: number }): Promise<ScrubStatus>;
 }
