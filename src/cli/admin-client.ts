@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { request } from 'undici';
 import { z } from 'zod';
 import { ADMIN_PREFIX, ADMIN_REGION, ADMIN_SERVICE } from '../admin/api.ts';
@@ -20,8 +21,11 @@ export interface AdminFlags {
 export interface AdminClient {
   /** Resolves with the parsed JSON (undefined for 204). @throws {CommandError} */
   send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>;
+  /** The documents of an answer that comes line by line (admin/json-lines.ts). @throws {CommandError} */
+  lines<T>(method: 'GET' | 'POST', path: string, body?: unknown): AsyncGenerator<T, void>;
 }
 
+/** Until an answer begins, and between two pieces of it. */
 const ANSWER_MS = 15_000;
 const ROOT_CREDENTIALS = join('secrets', 'root-credentials.json');
 const SUPERVISOR = join('run', 'supervisor.json');
@@ -30,34 +34,58 @@ const credentialsFile = z.object({ accessKeyId: z.string(), secretKey: z.string(
 
 export function createAdminClient(flags: AdminFlags): AdminClient {
   const { origin, credentials } = connection(flags);
+  const ask = async (method: string, path: string, body?: unknown) => {
+    const url = new URL(ADMIN_PREFIX + path, origin);
+    const payload = body === undefined ? '' : JSON.stringify(body);
+    const { headers } = signRequest({
+      method,
+      path: url.pathname,
+      query: url.search.slice(1),
+      headers: { host: url.host, 'content-type': 'application/json' },
+      payload: Buffer.from(payload),
+      credentials: { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretKey },
+      region: ADMIN_REGION,
+      service: ADMIN_SERVICE,
+      nowMs: Date.now(),
+    });
+    const limits = { headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS };
+    return await request(url, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: payload }),
+      ...limits,
+    });
+  };
+  const noAnswer = (cause: unknown) =>
+    new CommandError(`${origin} does not answer (${reasonOf(cause)}): is the store running?`, 1, { cause });
+
   return {
     async send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
-      const url = new URL(ADMIN_PREFIX + path, origin);
-      const payload = body === undefined ? '' : JSON.stringify(body);
-      const { headers } = signRequest({
-        method,
-        path: url.pathname,
-        query: url.search.slice(1),
-        headers: { host: url.host, 'content-type': 'application/json' },
-        payload: Buffer.from(payload),
-        credentials: { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretKey },
-        region: ADMIN_REGION,
-        service: ADMIN_SERVICE,
-        nowMs: Date.now(),
-      });
       let answer: { statusCode: number; text: string };
       try {
-        const limits = { headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS };
-        const sent = body === undefined ? {} : { body: payload };
-        const response = await request(url, { method, headers, ...sent, ...limits });
+        const response = await ask(method, path, body);
         answer = { statusCode: response.statusCode, text: await response.body.text() };
       } catch (cause) {
-        throw new CommandError(`${origin} does not answer (${reasonOf(cause)}): is the store running?`, 1, {
-          cause,
-        });
+        throw noAnswer(cause);
       }
       if (answer.statusCode >= 300) throw new CommandError(errorLine(answer), 1);
       return (answer.text === '' ? undefined : parseJson(answer.text, origin)) as T;
+    },
+    async *lines<T>(method: 'GET' | 'POST', path: string, body?: unknown) {
+      try {
+        const response = await ask(method, path, body);
+        const { statusCode } = response;
+        if (statusCode >= 300)
+          throw new CommandError(errorLine({ statusCode, text: await response.body.text() }), 1);
+        for await (const line of createInterface({ input: response.body })) {
+          if (line === '') continue;
+          const document = parseJson(line, origin) as T & { error?: { message: string } };
+          if (document.error?.message !== undefined) throw new CommandError(document.error.message, 1);
+          yield document;
+        }
+      } catch (cause) {
+        throw cause instanceof CommandError ? cause : noAnswer(cause);
+      }
     },
   };
 }
