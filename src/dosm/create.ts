@@ -28,6 +28,11 @@ export interface DosmOptions {
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly tuning?: Partial<DosmTuning>;
+  /**
+   * What the gateway's monitor and the DOSM tell each other of the nodes. Given: the monitor probes them, the DOSM only
+   * reports what its requests see. Absent: the DOSM probes its suspects itself.
+   */
+  readonly suspicion?: Suspicion;
   /** Only for simulated worlds, which must replay. */
   readonly newBlobId?: () => BlobId;
 }
@@ -47,21 +52,23 @@ export function createDosm(options: DosmOptions): GatewayDosm {
   const { topology, clients, center, clock, random, log } = options;
   const tuning = { ...DOSM_TUNING, ...options.tuning };
   const { pairs, members } = topology;
-  const suspicion = new Suspicion();
+  const suspicion = options.suspicion ?? new Suspicion();
   const health = new NodeHealth(suspicion, clock, log);
   const notices = new NodeNotices(clients, { clock, ...tuning });
-  const probes = startProbes({
-    suspicion,
-    clock,
-    random,
-    intervalMs: tuning.probeMs,
-    probe: async (member) => {
-      const client = clients.get(member);
-      if (!client) throw new NodeError('unreachable', member, 'no client for this member');
-      await client.status();
-    },
-    onCleared: (member) => log.info({ member }, 'node answers again'),
-  });
+  const probes = options.suspicion
+    ? null
+    : startProbes({
+        suspicion,
+        clock,
+        random,
+        intervalMs: tuning.probeMs,
+        probe: async (member) => {
+          const client = clients.get(member);
+          if (!client) throw new NodeError('unreachable', member, 'no client for this member');
+          await client.status();
+        },
+        onCleared: (member) => log.info({ member }, 'node answers again'),
+      });
   const hedges = new HedgeBudget();
   const shared = { pairs, members, clients, center, health, clock, tuning, hedges };
   const writeDeps = {
@@ -87,7 +94,7 @@ export function createDosm(options: DosmOptions): GatewayDosm {
     noticeCounts: () => notices.counts,
     locate: (blob) => locateBlob(shared, blob),
     close: async () => {
-      await Promise.all([probes.close(), notices.close(CLOSE_MS)]);
+      await Promise.all([probes?.close(), notices.close(CLOSE_MS)]);
     },
   };
 }

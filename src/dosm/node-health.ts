@@ -39,7 +39,8 @@ export class NodeHealth {
 
   /** A whole request went well. */
   good(member: MemberId): void {
-    if (this.#suspicion.good(member)) this.#log.info({ member }, 'node answers again');
+    if (this.#suspicion.good(member, this.#clock.monotonic()))
+      this.#log.info({ member }, 'node answers again');
   }
 
   failed(error: NodeError): void {

@@ -54,7 +54,7 @@ async function probeOne(options: ProbeOptions, member: MemberId, stop: AbortSign
   });
   try {
     await Promise.race([options.probe(member, signal), deadline]);
-    if (suspicion.good(member)) options.onCleared?.(member);
+    if (suspicion.good(member, clock.monotonic())) options.onCleared?.(member);
   } catch {
     if (!stop.aborted) suspicion.miss(member, clock.monotonic());
   } finally {

@@ -25,12 +25,12 @@ test('a good answer clears suspect and count alike', () => {
   const suspicion = new Suspicion();
   suspicion.miss(a, 1);
   suspicion.miss(a, 2);
-  assert.equal(suspicion.good(a), false);
+  assert.equal(suspicion.good(a, 3), false);
   suspicion.miss(a, 3);
   suspicion.miss(a, 4);
   assert(!suspicion.isSuspect(a));
   suspicion.miss(a, 5);
-  assert.equal(suspicion.good(a), true);
+  assert.equal(suspicion.good(a, 6), true);
   assert(!suspicion.isSuspect(a));
 });
 
@@ -42,6 +42,41 @@ test('misses far apart do not add up, and a suspect stays one however long', () 
   for (let miss = 0; miss < 3; miss += 1) suspicion.miss(a, now);
   suspicion.miss(a, now + 10 * MISS_WINDOW_MS);
   assert(suspicion.isSuspect(a));
+});
+
+test('silence counts from the last good answer, and a good spell from the first one after a miss', () => {
+  const suspicion = new Suspicion();
+  suspicion.watch(a, 100);
+  assert.deepEqual(suspicion.pulse(a, 600), {
+    isSuspect: false,
+    silentMs: 500,
+    goodAgoMs: null,
+    goodForMs: 0,
+  });
+  suspicion.good(a, 1_000);
+  suspicion.good(a, 2_000);
+  assert.deepEqual(suspicion.pulse(a, 2_500), {
+    isSuspect: false,
+    silentMs: 500,
+    goodAgoMs: 500,
+    goodForMs: 1_500,
+  });
+  suspicion.miss(a, 3_000);
+  suspicion.good(a, 4_000);
+  assert.equal(suspicion.pulse(a, 4_500).goodForMs, 500);
+});
+
+test('after a pause of our own nobody is silent and nobody has missed', () => {
+  const suspicion = new Suspicion();
+  suspicion.good(a, 0);
+  for (let miss = 0; miss < 3; miss += 1) suspicion.miss(a, 1_000);
+  suspicion.watch(a, 60_000);
+  assert.deepEqual(suspicion.pulse(a, 60_000), {
+    isSuspect: false,
+    silentMs: 0,
+    goodAgoMs: 60_000,
+    goodForMs: 0,
+  });
 });
 
 test('probes ask suspects about once a second, and a good answer clears them', async () => {
