@@ -4,11 +4,11 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
+import { within } from '../base/within.ts';
 import type { BlobRef, Bucket, Catalog, ObjectVersion } from '../ddm/catalog.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
 import type { Topology } from '../twin/topology.ts';
 import type { BlobReport, LocateReport, ReplicaReport } from './api.ts';
-import { within } from './within.ts';
 
 export interface LocateSources {
   readonly catalog: Pick<Catalog, 'findBucket' | 'findVersion' | 'readManifest'>;

@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
+import { within } from '../base/within.ts';
 import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
 import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
@@ -20,7 +21,6 @@ import type { Metrics } from './metrics.ts';
 import { adminRoutes } from './routes.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
 import { createUsageService } from './usage.ts';
-import { within } from './within.ts';
 
 export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly catalog: Catalog;

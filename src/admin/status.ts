@@ -5,11 +5,11 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
+import { within } from '../base/within.ts';
 import type { Catalog, CatalogStatus } from '../ddm/catalog.ts';
 import type { NodeClient, NodeStatus } from '../nodes/protocol.ts';
 import type { Center, Member, Pair, Topology } from '../twin/topology.ts';
 import type { Condition, MemberReport, PairReport, StatusReport } from './api.ts';
-import { within } from './within.ts';
 
 /** What whoever started the members knows of them. Absent fields: not known. */
 export interface MemberState {

@@ -1,5 +1,5 @@
 /** A deadline for an answer that may never come. The question itself goes on; its late result is dropped. */
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** @throws {Error} `no answer within N ms`, or what `answer` rejects with */
 export async function within<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<T> {
