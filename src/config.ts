@@ -41,6 +41,22 @@ const settings = z.strictObject({
   nodeDeadlines: z
     .strictObject({ connectMs: milliseconds, firstByteMs: milliseconds, stallMs: milliseconds })
     .default({ connectMs: 250, firstByteMs: 1_000, stallMs: 2_000 }),
+  /** How gateways watch the nodes: see src/twin/monitor.ts. */
+  monitor: z
+    .strictObject({
+      probeMs: milliseconds.default(500),
+      /** Of one probe. */
+      probeDeadlineMs: milliseconds.default(1_250),
+      /** Without a good answer, after which a node is declared failed over. */
+      failAfterMs: milliseconds.default(5_000),
+      /** Of good answers, after which it is resynced. */
+      backAfterMs: milliseconds.default(10_000),
+      /** How often the record of conditions is read. */
+      reloadMs: milliseconds.default(1_000),
+      /** How long a gateway waits, at its start, for the nodes to be admitted. */
+      admitMs: milliseconds.default(15_000),
+    })
+    .prefault({}),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;

@@ -24,6 +24,8 @@ const BODY_BYTES_MAX = 64 * 1024;
 /** What a verified request carries on `res.locals`. */
 export interface AdminLocals {
   accessKeyId: string;
+  /** For the record of what was done: the account and its key. */
+  who: string;
   body: unknown;
 }
 
@@ -46,7 +48,8 @@ export function requireRoot(auth: AdminAuth): RequestHandler {
     if (signed.length !== digest.length || !timingSafeEqual(signed, digest)) {
       throw new AdminError('Unauthorized', 'the body is not the one that was signed');
     }
-    const locals: AdminLocals = { accessKeyId: principal.accessKeyId, body: parseJson(body) };
+    const { accessKeyId, account } = principal;
+    const locals: AdminLocals = { accessKeyId, who: `${account.id} (${accessKeyId})`, body: parseJson(body) };
     Object.assign(res.locals, locals);
     next();
   };

@@ -30,8 +30,42 @@ export interface MemberReport {
   readonly blobs?: number;
   readonly storedBytes?: number;
   readonly freeBytes?: number;
+  /** Data requests that it has refused, being fenced or asked under an older epoch. */
+  readonly refusedRequests?: number;
+  /** How it stands by its own word, and the epoch that it has heard of. */
+  readonly stance?: 'fenced' | 'resyncing' | 'serving';
+  readonly epoch?: number;
+  /** Replicas that its scrub, reads or start found damaged and that are not queued yet. */
+  readonly damaged?: number;
+  readonly scrub?: ScrubReport;
   /** Why the condition is not `serving`. */
   readonly reason?: string;
+  /** Of a recorded condition: since when, who decided, and whether it comes back by itself. */
+  readonly since?: string;
+  readonly decidedBy?: string;
+  readonly mayReturn?: boolean;
+  readonly resync?: ResyncReport;
+}
+
+export interface ScrubReport {
+  readonly bytes: number;
+  readonly blobs: number;
+  readonly bytesPerSecondMax: number;
+  /** ISO 8601; null: never. */
+  readonly lastRoundEndedAt: string | null;
+}
+
+export interface ResyncReport {
+  readonly phase: string;
+  readonly startedAt: string;
+  readonly updatedAt: string;
+  readonly owner: string;
+  readonly toPull: number;
+  readonly pulledBlobs: number;
+  readonly pulledBytes: number;
+  /** Repairs that still wait for it. */
+  readonly lag: number;
+  readonly lastError?: string;
 }
 
 export interface PairReport {
@@ -44,16 +78,53 @@ export interface PairReport {
 
 export interface StatusReport {
   readonly epoch: number;
-  /** Whether every pair is redundant; `antipode status` exits 1 otherwise. */
+  /** Whether every pair is redundant and no repair is queued; `antipode status` exits 1 otherwise. */
   readonly redundant: boolean;
   readonly centers: readonly {
     readonly name: string;
     readonly subnet: string;
     readonly condition: Condition;
+    /** Of a center that was declared out. */
+    readonly reason?: string;
+    readonly since?: string;
   }[];
   readonly members: readonly MemberReport[];
   readonly pairs: readonly PairReport[];
-  readonly repairs: { readonly queued: number };
+  /** Replicas that are not where the map says; null: the catalog did not answer. */
+  readonly repairs: {
+    readonly queued: number | null;
+    readonly byMember?: Readonly<Record<string, number>>;
+  };
+}
+
+/** What `failover enter` and `failover leave` answer: the members that the order was about, as the record has them now. */
+export interface FailoverReport {
+  /** A member's id, or `center a`. */
+  readonly subject: string;
+  readonly epoch: number;
+  readonly members: readonly {
+    readonly member: string;
+    readonly condition: Condition;
+    readonly since: string;
+    readonly why: string;
+    readonly decidedBy: string;
+    readonly mayReturn: boolean;
+  }[];
+}
+
+export interface ConditionEventReport {
+  readonly id: number;
+  readonly subject: string;
+  readonly state: Condition;
+  readonly epoch: number;
+  readonly at: string;
+  readonly why: string;
+  readonly decidedBy: string;
+}
+/** Newest first; `before` of the next page is the last id. */
+export interface HistoryReport {
+  readonly events: readonly ConditionEventReport[];
+  readonly truncated: boolean;
 }
 
 export interface ReplicaReport {
@@ -201,4 +272,22 @@ export const locateQuery = z.strictObject({
   bucket: z.string().min(1).max(63),
   key: z.string().min(1).max(1024),
   versionId: z.string().max(128).optional(),
+});
+
+/** A member's id, a center's name, or `center a`. */
+const failoverSubject = z.string().min(1).max(128);
+export const failoverEnter = z.strictObject({
+  subject: failoverSubject,
+  reason: z
+    .string()
+    .min(1)
+    .max(500)
+    .regex(/^[^\p{C}]*$/u, 'printable characters')
+    .optional(),
+  force: z.boolean().default(false),
+});
+export const failoverLeave = z.strictObject({ subject: failoverSubject });
+export const historyQuery = z.strictObject({
+  max: z.coerce.number().int().min(1).max(1000).default(100),
+  before: z.coerce.number().int().min(1).optional(),
 });

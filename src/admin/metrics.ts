@@ -17,6 +17,7 @@ export interface Metrics {
 }
 
 const STATUS_AGE_MS = 1_000;
+const CONDITIONS = ['serving', 'suspect', 'failed-over', 'resyncing'] as const;
 const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120];
 
 export function createMetrics(): Metrics {
@@ -106,6 +107,28 @@ function createMemberGauges(registers: Registry[]): (report: StatusReport) => vo
     labelNames: ['member', 'kind'],
     registers,
   });
+  const refused = new Gauge({
+    name: 'antipode_node_refused_requests',
+    help: 'Data requests that a storage node has refused (fenced, or an older epoch) since its process started',
+    labelNames,
+    registers,
+  });
+  const condition = new Gauge({
+    name: 'antipode_member_condition',
+    help: '1 for the condition that the member is in',
+    labelNames: ['member', 'kind', 'condition'],
+    registers,
+  });
+  const repairs = new Gauge({
+    name: 'antipode_repairs_queued',
+    help: 'Replicas that are not where the map says and wait to be brought there',
+    registers,
+  });
+  const epoch = new Gauge({
+    name: 'antipode_cluster_epoch',
+    help: 'Raised by every change of a condition',
+    registers,
+  });
   const degraded = new Gauge({
     name: 'antipode_pairs_degraded',
     help: 'Pairs of twins of which not both serve',
@@ -114,6 +137,8 @@ function createMemberGauges(registers: Registry[]): (report: StatusReport) => vo
   return (report) => {
     for (const m of report.members) {
       serving.set({ member: m.id, kind: m.kind }, m.condition === 'serving' ? 1 : 0);
+      for (const name of CONDITIONS)
+        condition.set({ member: m.id, kind: m.kind, condition: name }, m.condition === name ? 1 : 0);
       if (m.kind !== 'node') continue;
       const member = m.id;
       // A node that does not answer has no figures: an old one would look like a quiet node.
@@ -122,11 +147,15 @@ function createMemberGauges(registers: Registry[]): (report: StatusReport) => vo
         [nodeControlRequests, m.controlRequests],
         [nodeBytes, m.storedBytes],
         [nodeFree, m.freeBytes],
+        [refused, m.refusedRequests],
       ] as const) {
         if (typeof value === 'number') gauge.set({ member }, value);
         else gauge.remove({ member });
       }
     }
+    epoch.set(report.epoch);
+    // What the catalog did not say keeps its last value.
+    if (report.repairs.queued !== null) repairs.set(report.repairs.queued);
     degraded.set(report.pairs.filter((pair) => pair.state !== 'redundant').length);
   };
 }

@@ -9,6 +9,9 @@ import { AdminError } from './admin-error.ts';
 import {
   type BucketReport,
   bucketsQuery,
+  failoverEnter,
+  failoverLeave,
+  historyQuery,
   keyChange,
   keysQuery,
   type LocateReport,
@@ -19,6 +22,7 @@ import {
   type StatusReport,
   usageQuery,
 } from './api.ts';
+import type { Failover } from './failover.ts';
 import type { LocateQuery } from './locate.ts';
 import type { UsageService } from './usage.ts';
 
@@ -28,9 +32,10 @@ export interface RouteServices {
   readonly catalog: Catalog;
   readonly status: () => Promise<StatusReport>;
   readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
+  readonly failover?: Failover;
 }
 
-export function adminRoutes({ accounts, usage, catalog, status, locate }: RouteServices): Router {
+export function adminRoutes({ accounts, usage, catalog, status, locate, failover }: RouteServices): Router {
   const router = Router();
 
   router.get('/status', async (_req, res) => {
@@ -88,6 +93,17 @@ export function adminRoutes({ accounts, usage, catalog, status, locate }: RouteS
     if (found === null)
       throw new AdminError('NotFound', `there is no object ${query.key} in bucket ${query.bucket}`);
     res.json(found);
+  });
+
+  if (!failover) return router;
+  router.post('/failover/enter', async (_req, res) => {
+    res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
+  });
+  router.post('/failover/leave', async (_req, res) => {
+    res.json(await failover.leave(parse(failoverLeave, localsOf(res).body), localsOf(res).who));
+  });
+  router.get('/failover/history', async (req, res) => {
+    res.json(await failover.history(parse(historyQuery, req.query)));
   });
 
   return router;

@@ -16,6 +16,7 @@ import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
 import { ADMIN_PREFIX } from './api.ts';
+import type { Failover } from './failover.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
 import { adminRoutes } from './routes.ts';
@@ -31,6 +32,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly metrics: Metrics;
   /** The gateway that this is part of: its requests are those that `metrics` has counted. */
   readonly self?: MemberId;
+  /** What operators may do to conditions. */
+  readonly failover?: Failover;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;
@@ -119,7 +122,14 @@ function adminApp(options: AdminOptions): Express {
   });
   const usage = createUsageService(catalog);
   const locate = (query: LocateQuery) => locateObject(options, query);
-  const routes = adminRoutes({ accounts, usage, catalog, status, locate });
+  const routes = adminRoutes({
+    accounts,
+    usage,
+    catalog,
+    status,
+    locate,
+    ...(options.failover ? { failover: options.failover } : {}),
+  });
   app.use(
     ADMIN_PREFIX,
     requireRoot({ findAccessKey: (id) => catalog.findAccessKey(id), openSecret, clock }),

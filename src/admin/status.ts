@@ -7,9 +7,11 @@ import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import { within } from '../base/within.ts';
 import type { Catalog, CatalogStatus } from '../ddm/catalog.ts';
+import type { ClusterCatalog, ResyncState } from '../ddm/cluster-catalog.ts';
 import type { NodeClient, NodeStatus } from '../nodes/protocol.ts';
+import type { Conditions, ConditionView, MemberCondition } from '../twin/condition.ts';
 import type { Center, Member, Pair, Topology } from '../twin/topology.ts';
-import type { Condition, MemberReport, PairReport, StatusReport } from './api.ts';
+import type { Condition, MemberReport, PairReport, ResyncReport, StatusReport } from './api.ts';
 
 /** What whoever started the members knows of them. Absent fields: not known. */
 export interface MemberState {
@@ -27,11 +29,14 @@ export interface MemberState {
 export interface StatusSources {
   readonly topology: Topology;
   readonly clients: ReadonlyMap<MemberId, NodeClient>;
-  readonly catalog: Pick<Catalog, 'status'>;
+  readonly catalog: Pick<Catalog, 'status'> & Partial<Pick<ClusterCatalog, 'countRepairs' | 'listResyncs'>>;
   /** Asked anew for every report. A deployment without a supervisor answers with no rows. */
   readonly members: () => readonly MemberState[];
   readonly clock: Clock;
-  readonly epoch?: () => number;
+  /** The record; absent: everybody serves by it. */
+  readonly conditions?: ConditionView;
+  /** Why a node that answers is not admitted; null when it is. */
+  readonly notAdmitted?: (member: MemberId) => string | null;
   readonly deadlineMs?: number;
 }
 
@@ -50,36 +55,62 @@ export async function collectStatus(sources: StatusSources): Promise<StatusRepor
       return { ok: false, reason: error instanceof Error ? error.message : String(error) };
     }
   };
-  const [catalog, ...nodes] = await Promise.all([
-    ask(() => sources.catalog.status()),
+  const { catalog: source } = sources;
+  const [catalog, repairs, resyncs, record, ...nodes] = await Promise.all([
+    ask(() => source.status()),
+    ask(async () => (source.countRepairs ? await source.countRepairs() : NO_REPAIRS)),
+    ask(async () => (source.listResyncs ? await source.listResyncs() : [])),
+    // Bounded by itself; what is known stays when the root is away.
+    sources.conditions?.reload(),
     ...[...clients].map(async ([id, client]) => [id, await ask(() => client.status())] as const),
   ]);
-  const states = new Map(sources.members().map((state) => [state.id, state]));
-  return describeStatus({ topology, states, catalog, nodes: new Map(nodes), epoch: sources.epoch?.() ?? 1 });
+  return describeStatus({
+    topology,
+    states: new Map(sources.members().map((state) => [state.id, state])),
+    catalog,
+    repairs,
+    resyncs: new Map(resyncs.ok ? resyncs.value.map((r) => [r.member, r]) : []),
+    record: record ?? null,
+    nodes: new Map(nodes),
+    notAdmitted: sources.notAdmitted ?? (() => null),
+  });
 }
+
+type RepairCount = Awaited<ReturnType<ClusterCatalog['countRepairs']>>;
+const NO_REPAIRS: RepairCount = { queued: 0, byMember: new Map() };
 
 interface Facts {
   readonly topology: Topology;
   readonly states: ReadonlyMap<MemberId, MemberState>;
   readonly catalog: Answer<readonly CatalogStatus[]>;
+  readonly repairs: Answer<RepairCount>;
+  readonly resyncs: ReadonlyMap<MemberId, ResyncState>;
+  readonly record: Conditions | null;
   readonly nodes: ReadonlyMap<MemberId, Answer<NodeStatus>>;
-  readonly epoch: number;
+  readonly notAdmitted: (member: MemberId) => string | null;
 }
 
 /** Pure: from what was answered to what is reported. */
 export function describeStatus(facts: Facts): StatusReport {
-  const { topology, epoch } = facts;
+  const { topology, record } = facts;
   const members = [...topology.members.values()].map((member) => describeMember(member, facts));
   const conditions = new Map(members.map((m) => [m.id, m.condition]));
   const pairs = [...topology.pairs.values()].map((pair) => describePair(pair, conditions));
+  const repairs = describeRepairs(facts.repairs);
   return {
-    epoch,
-    redundant: pairs.every((pair) => pair.state === 'redundant'),
-    centers: topology.centers.map((center) => describeCenter(center, members)),
+    epoch: record?.epoch ?? 1,
+    redundant: repairs.queued === 0 && pairs.every((pair) => pair.state === 'redundant'),
+    centers: topology.centers.map((center) => describeCenter(center, members, record)),
     members,
     pairs,
-    repairs: { queued: 0 },
+    repairs,
   };
+}
+
+function describeRepairs(answer: Answer<RepairCount>): StatusReport['repairs'] {
+  if (!answer.ok) return { queued: null };
+  const { queued, byMember } = answer.value;
+  return queued === 0 ? { queued } : { queued, byMember: Object.fromEntries(byMember) };
 }
 
 function describeMember(member: Member, facts: Facts): MemberReport {
@@ -94,20 +125,79 @@ function describeMember(member: Member, facts: Facts): MemberReport {
     requests: state?.requests ?? null,
     controlRequests: state?.controlRequests ?? null,
   };
-  if (member.kind === 'node') return { ...base, ...describeNode(state, facts.nodes.get(member.id)) };
+  if (member.kind === 'node') return { ...base, ...describeNode(member.id, state, facts) };
   if (member.kind === 'directory') return { ...base, ...describeDirectory(member, state, facts) };
   return { ...base, condition: state?.condition ?? (state?.pid === null ? 'suspect' : 'serving') };
 }
 
 type Described = Partial<MemberReport> & { readonly condition: Condition };
 
-function describeNode(state: MemberState | undefined, answer: Answer<NodeStatus> | undefined): Described {
-  if (!answer)
-    return { condition: unlessDecided(state, 'suspect'), reason: 'this gateway has no connection to it' };
-  if (!answer.ok) return { condition: unlessDecided(state, 'suspect'), reason: answer.reason };
-  const { pid, requests, controlRequests, blobs, storedBytes, freeBytes } = answer.value;
-  const counters = { pid, requests, controlRequests, blobs, storedBytes, freeBytes };
-  return { ...counters, condition: state?.condition ?? 'serving' };
+/** The record's word first; what is seen of a node that serves by it. */
+function describeNode(id: MemberId, state: MemberState | undefined, facts: Facts): Described {
+  const answer = facts.nodes.get(id);
+  const recorded = facts.record?.members.get(id);
+  const figures = answer?.ok ? nodeFigures(answer.value) : {};
+  const problem = !answer
+    ? 'this gateway has no connection to it'
+    : answer.ok
+      ? notServing(answer.value, facts.notAdmitted(id))
+      : answer.reason;
+  if (recorded && recorded.state !== 'serving')
+    return { ...figures, ...describeRecorded(recorded, answer?.ok ? null : problem, facts.resyncs.get(id)) };
+  if (problem !== null) return { ...figures, condition: unlessDecided(state, 'suspect'), reason: problem };
+  return { ...figures, condition: state?.condition ?? 'serving' };
+}
+
+function describeRecorded(
+  { state, why, since, decidedBy, mayReturn }: MemberCondition,
+  silence: string | null,
+  resync: ResyncState | undefined,
+): Described {
+  const waits = state === 'failed-over' && !mayReturn ? ['until failover leave'] : [];
+  return {
+    condition: state,
+    reason: [why, ...waits, ...(silence === null ? [] : [silence])].join('; '),
+    since: since.toISOString(),
+    decidedBy,
+    mayReturn,
+    ...(resync && state === 'resyncing' ? { resync: describeResync(resync) } : {}),
+  };
+}
+
+function describeResync(resync: ResyncState): ResyncReport {
+  const { phase, startedAt, updatedAt, owner, toPull, pulledBlobs, pulledBytes, lag, lastError } = resync;
+  const counters = { toPull, pulledBlobs, pulledBytes, lag };
+  const times = { startedAt: startedAt.toISOString(), updatedAt: updatedAt.toISOString() };
+  return { phase, ...times, owner, ...counters, ...(lastError === undefined ? {} : { lastError }) };
+}
+
+/** A node that answers and takes no data requests. */
+function notServing({ state }: NodeStatus, notAdmitted: string | null): string | null {
+  if (state === undefined || state === 'serving') return null;
+  return notAdmitted ?? `it is ${state} and waits to be told its condition`;
+}
+
+function nodeFigures(status: NodeStatus): Partial<MemberReport> {
+  const { pid, requests, controlRequests, blobs, storedBytes, freeBytes } = status;
+  const { refusedRequests, state: stance, epoch, damaged, scrub } = status;
+  const lastRoundEndedAt = scrub?.lastRoundEndedAt ?? null;
+  return {
+    ...{ pid, requests, controlRequests, blobs, storedBytes, freeBytes },
+    ...(refusedRequests === undefined ? {} : { refusedRequests }),
+    ...(stance === undefined ? {} : { stance }),
+    ...(epoch === undefined ? {} : { epoch }),
+    ...(damaged === undefined ? {} : { damaged }),
+    ...(scrub === undefined
+      ? {}
+      : {
+          scrub: {
+            bytes: scrub.bytes,
+            blobs: scrub.blobs,
+            bytesPerSecondMax: scrub.bytesPerSecondMax,
+            lastRoundEndedAt: lastRoundEndedAt === null ? null : new Date(lastRoundEndedAt).toISOString(),
+          },
+        }),
+  };
 }
 
 function describeDirectory(member: Member, state: MemberState | undefined, facts: Facts): Described {
@@ -148,9 +238,19 @@ function describePair(pair: Pair, conditions: ReadonlyMap<string, Condition>): P
   return { id: pair.id, kind: pair.kind, members: pair.members, state };
 }
 
-/** A center is out when none of its members serves. */
-function describeCenter(center: Center, members: readonly MemberReport[]): StatusReport['centers'][number] {
+/** What was declared; else a center is out when none of its members serves. */
+function describeCenter(
+  center: Center,
+  members: readonly MemberReport[],
+  record: Conditions | null,
+): StatusReport['centers'][number] {
+  const base = { name: center.name, subnet: center.subnets.join(', ') };
+  const recorded = record?.centers.get(center.name);
+  if (recorded && recorded.state !== 'serving') {
+    const { state, why, since } = recorded;
+    return { ...base, condition: state, reason: why, since: since.toISOString() };
+  }
   const own = members.filter((m) => m.center === center.name);
   const condition = own.length === 0 || own.some((m) => m.condition === 'serving') ? 'serving' : 'suspect';
-  return { name: center.name, subnet: center.subnets.join(', '), condition };
+  return { ...base, condition };
 }

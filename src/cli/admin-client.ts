@@ -68,7 +68,10 @@ export function createAdminClient(flags: AdminFlags): AdminClient {
       } catch (cause) {
         throw noAnswer(cause);
       }
-      if (answer.statusCode >= 300) throw new CommandError(errorLine(answer), 1);
+      if (answer.statusCode >= 300) {
+        // Not supported: another call of the command cannot help.
+        throw new CommandError(errorLine(answer), answer.statusCode === 501 ? 2 : 1);
+      }
       return (answer.text === '' ? undefined : parseJson(answer.text, origin)) as T;
     },
     async *lines<T>(method: 'GET' | 'POST', path: string, body?: unknown) {

@@ -14,6 +14,7 @@ import type {
 import type { AdminClient } from './admin-client.ts';
 import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
+import { registerFailover } from './failover-commands.ts';
 import { locateText } from './locate-view.ts';
 import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
@@ -37,6 +38,7 @@ interface KeyFlags extends CommonFlags {
 
 export function registerAdminCommands(program: Command): void {
   registerStatus(program);
+  registerFailover(program);
   const user = program.command('user').description('accounts: who owns buckets and holds access keys');
   registerUsers(user);
   registerQuota(user, 'user');

@@ -50,8 +50,12 @@ describe('metrics', () => {
     const before = (await metrics.page()).text;
     assert.match(before, /antipode_node_requests\{member="node-a11"\} 12\n/);
     assert.match(before, /antipode_pairs_degraded 0\n/);
+    assert.match(before, /antipode_repairs_queued 0\n/);
+    assert.match(before, /antipode_cluster_epoch 1\n/);
 
     current = report({
+      epoch: 4,
+      repairs: { queued: 9 },
       members: [{ ...node, id: 'node-a11', condition: 'suspect', requests: null, controlRequests: null }],
       pairs: [{ id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'degraded' }],
     });
@@ -60,6 +64,11 @@ describe('metrics', () => {
     assert.doesNotMatch(after, /antipode_node_requests\{/);
     assert.match(after, /antipode_member_serving\{member="node-a11",kind="node"\} 0\n/);
     assert.match(after, /antipode_pairs_degraded 1\n/);
+    const condition = (name: string) =>
+      `antipode_member_condition{member="node-a11",kind="node",condition="${name}"}`;
+    assert.ok(after.includes(`${condition('suspect')} 1\n`) && after.includes(`${condition('serving')} 0\n`));
+    assert.match(after, /antipode_repairs_queued 9\n/);
+    assert.match(after, /antipode_cluster_epoch 4\n/);
   });
 
   it('ask for the status at most once a second, however often the page is read', async () => {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { collectStatus, type MemberState, type StatusSources } from '../../../src/admin/status.ts';
 import { systemClock } from '../../../src/base/clock.ts';
-import type { MemberId, PairId } from '../../../src/base/ids.ts';
+import type { Epoch, MemberId, PairId } from '../../../src/base/ids.ts';
 import { type CatalogStatus, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
 import { type NodeClient, NodeError, type NodeStatus } from '../../../src/nodes/protocol.ts';
+import { allServing, type Conditions, type MemberCondition, viewOf } from '../../../src/twin/condition.ts';
 import type { Member, Topology } from '../../../src/twin/topology.ts';
 
 const id = (text: string) => text as MemberId;
@@ -186,6 +187,103 @@ describe('collectStatus', () => {
     assert.equal(of('directory-a5').condition, 'suspect');
     assert.equal(of('directory-a5').reason, 'no primary');
     assert.equal(stateOf('directory/5'), 'degraded');
+  });
+
+  const record = (change: Partial<MemberCondition>, member = 'node-b11'): Conditions => {
+    const all = allServing(topology);
+    const was = all.members.get(id(member))!;
+    return {
+      ...all,
+      epoch: 7 as Epoch,
+      members: new Map([...all.members, [was.member, { ...was, ...change }]]),
+    };
+  };
+  const out = {
+    state: 'failed-over',
+    why: 'its disk is changed',
+    since: new Date(1_000),
+    decidedBy: 'root (KEY)',
+    mayReturn: false,
+  } as const;
+
+  it('shows the record of a member that answers and is out all the same, with the epoch', async () => {
+    const conditions = viewOf(() => record(out));
+    const { status, of, stateOf } = await report({ conditions });
+    assert.equal(status.epoch, 7);
+    const { condition, reason, since, decidedBy, mayReturn, blobs } = of('node-b11');
+    assert.deepEqual(
+      { condition, reason, since, decidedBy, mayReturn, blobs },
+      {
+        condition: 'failed-over',
+        reason: 'its disk is changed; until failover leave',
+        since: '1970-01-01T00:00:01.000Z',
+        decidedBy: 'root (KEY)',
+        mayReturn: false,
+        blobs: 2,
+      },
+    );
+    assert.equal(stateOf('node/11'), 'degraded');
+    assert.equal(status.redundant, false);
+  });
+
+  it('shows how far a resync is', async () => {
+    const resync = {
+      member: id('node-b11'),
+      epoch: 7 as Epoch,
+      phase: 'pull',
+      startedAt: new Date(0),
+      updatedAt: new Date(0),
+      owner: 'gateway-1',
+      comparedRanges: 256,
+      toPull: 10,
+      pulledBlobs: 4,
+      pulledBytes: 400,
+      removedBlobs: 1,
+      lag: 2,
+    } as const;
+    const conditions = viewOf(() => record({ ...out, state: 'resyncing', mayReturn: true }));
+    const { of } = await report({
+      conditions,
+      catalog: { status: async () => [healthy], listResyncs: async () => [resync] },
+    });
+    assert.equal(of('node-b11').condition, 'resyncing');
+    assert.deepEqual([of('node-b11').resync!.pulledBlobs, of('node-b11').resync!.lag], [4, 2]);
+  });
+
+  it('calls a node that answers and is not admitted suspect, and says why', async () => {
+    const fenced = async () => ({ ...(await serves('node-b11')()), state: 'fenced' as const });
+    const clients = new Map([client('node-a11', serves('node-a11')), client('node-b11', fenced)]);
+    const notAdmitted = (member: MemberId) => (member === 'node-b11' ? 'another disk' : null);
+    const { of, stateOf } = await report({ clients, conditions: viewOf(() => record({})), notAdmitted });
+    assert.deepEqual([of('node-b11').condition, of('node-b11').reason], ['suspect', 'another disk']);
+    assert.equal(stateOf('node/11'), 'degraded');
+  });
+
+  it('does not call a store redundant while repairs are queued, or while nobody knows', async () => {
+    const byMember = new Map([[id('node-b11'), 3]]);
+    const countRepairs = async () => ({ queued: 3, byMember });
+    const queued = await report({ catalog: { status: async () => [healthy], countRepairs } });
+    assert.deepEqual(queued.status.repairs, { queued: 3, byMember: { 'node-b11': 3 } });
+    assert.equal(queued.status.redundant, false);
+    const away = async () => {
+      throw new CatalogUnavailable('away');
+    };
+    const unknown = await report({ catalog: { status: async () => [healthy], countRepairs: away } });
+    assert.deepEqual([unknown.status.repairs.queued, unknown.status.redundant], [null, false]);
+  });
+
+  it('shows a center that was declared out', async () => {
+    const all = allServing(topology);
+    const center = { ...all.centers.get('b')!, state: 'failed-over', why: 'silent' } as const;
+    const conditions = viewOf(() => ({ ...all, centers: new Map([...all.centers, ['b', center]]) }));
+    const { status } = await report({ conditions });
+    assert.deepEqual(
+      status.centers.map((c) => [c.condition, c.reason]),
+      [
+        ['serving', undefined],
+        ['failed-over', 'silent'],
+      ],
+    );
   });
 
   it('reports a directory whose process is gone', async () => {

@@ -1,0 +1,141 @@
+/**
+ * Entering and leaving failover by an operator's word, and what the record says happened. The record decides; what was
+ * decided is told to the members before the answer goes out, so that a member that answers has ceased by then.
+ */
+import type { Logger } from 'pino';
+import type { MemberId } from '../base/ids.ts';
+import type { ClusterCatalog, ConditionChange, ConditionRefusal } from '../ddm/cluster-catalog.ts';
+import type { Conditions, ConditionView } from '../twin/condition.ts';
+import type { Topology } from '../twin/topology.ts';
+import { AdminError, type AdminErrorCode } from './admin-error.ts';
+import type { FailoverReport, HistoryReport } from './api.ts';
+
+export interface FailoverSources {
+  readonly catalog: Pick<ClusterCatalog, 'changeCondition' | 'allowReturn' | 'conditionHistory'>;
+  readonly topology: Topology;
+  /** With `take`: the record as a change has left it. */
+  readonly conditions: ConditionView & { take(conditions: Conditions): void };
+  /** Tells members what the record says of them now. Bounded by itself. */
+  readonly tell: (members: readonly MemberId[]) => Promise<void>;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
+export interface EnterOrder {
+  readonly subject: string;
+  readonly reason?: string | undefined;
+  readonly force: boolean;
+}
+
+export interface Failover {
+  enter(order: EnterOrder, who: string): Promise<FailoverReport>;
+  leave(order: { readonly subject: string }, who: string): Promise<FailoverReport>;
+  history(query: { max: number; before?: number | undefined }): Promise<HistoryReport>;
+}
+
+type Subject = ConditionChange['subject'];
+
+const REFUSALS: Readonly<Record<ConditionRefusal, AdminErrorCode>> = {
+  'twin-not-serving': 'TwinNotServing',
+  'no-such-subject': 'NoSuchMember',
+  'not-allowed': 'NotAllowed',
+  // An order carries no epoch.
+  'stale-epoch': 'Internal',
+};
+
+export function createFailover({ catalog, topology, conditions, tell, log }: FailoverSources): Failover {
+  const membersOf = (subject: Subject): readonly MemberId[] =>
+    [...topology.members.values()]
+      .filter((m) =>
+        subject.kind === 'member'
+          ? m.id === subject.member
+          : m.kind === 'node' && m.center === subject.center,
+      )
+      .map((m) => m.id);
+  const withTwins = (members: readonly MemberId[]): readonly MemberId[] =>
+    members.flatMap((id) => [id, topology.members.get(id)?.twin ?? id]);
+  const report = (subject: Subject, record: Conditions): FailoverReport => ({
+    subject: nameOf(subject),
+    epoch: record.epoch,
+    members: membersOf(subject).flatMap((id) => {
+      const found = record.members.get(id);
+      if (!found) return [];
+      const { member, state, since, why, decidedBy, mayReturn } = found;
+      return [{ member, condition: state, since: since.toISOString(), why, decidedBy, mayReturn }];
+    }),
+  });
+
+  return {
+    async enter({ subject: text, reason, force }, who) {
+      const subject = parseSubject(topology, text);
+      if (subject.kind === 'center' && topology.centers.length === 1) {
+        throw new AdminError(
+          'OnlyCenter',
+          `${subject.center} is the only center: its twins are in it, and nobody could take over; name a member`,
+        );
+      }
+      const why = reason ?? 'entered by an operator';
+      const change = { subject, to: 'failed-over', why, decidedBy: who, mayReturn: false, force } as const;
+      const outcome = await catalog.changeCondition(change);
+      if (outcome.outcome === 'unknown') throw unknown();
+      if (outcome.outcome === 'refused') throw refusal(outcome.reason, text, outcome.detail);
+      log.warn({ subject: nameOf(subject), who, why, force, epoch: outcome.value.epoch }, 'failover entered');
+      conditions.take(outcome.value);
+      await tell(withTwins(membersOf(subject)));
+      return report(subject, outcome.value);
+    },
+
+    async leave({ subject: text }, who) {
+      const subject = parseSubject(topology, text);
+      const outcome = await catalog.allowReturn(subject, who);
+      if (outcome.outcome === 'unknown') throw unknown();
+      if (outcome.outcome === 'refused') throw refusal(outcome.reason, text, outcome.detail);
+      log.warn({ subject: nameOf(subject), who }, 'failover may be left');
+      conditions.take(outcome.value);
+      return report(subject, outcome.value);
+    },
+
+    async history({ max, before }) {
+      const events = await catalog.conditionHistory({
+        max: max + 1,
+        ...(before === undefined ? {} : { before }),
+      });
+      return {
+        events: events.slice(0, max).map((event) => ({ ...event, at: event.at.toISOString() })),
+        truncated: events.length > max,
+      };
+    },
+  };
+}
+
+/** @throws {AdminError} for what cannot enter failover by command */
+function parseSubject(topology: Topology, text: string): Subject {
+  const member = topology.members.get(text as MemberId);
+  if (member?.kind === 'node') return { kind: 'member', member: member.id };
+  if (member?.kind === 'directory') {
+    throw new AdminError(
+      'NotSupported',
+      `${text} is a directory: entering and leaving failover by command is not supported for directories yet; who runs the pair decides`,
+    );
+  }
+  if (member) throw new AdminError('InvalidRequest', `${text} is a gateway: it has no twin to fail over to`);
+  const name = /^center[ /](.+)$/.exec(text)?.[1] ?? text;
+  if (topology.centers.some((center) => center.name === name)) return { kind: 'center', center: name };
+  const known = topology.centers.map((center) => `center ${center.name}`).join(', ');
+  throw new AdminError(
+    'NoSuchMember',
+    `there is no node and no center ${text}; there is ${known}, and antipode status lists the nodes`,
+  );
+}
+
+const nameOf = (subject: Subject): string =>
+  subject.kind === 'member' ? subject.member : `center ${subject.center}`;
+
+function refusal(reason: ConditionRefusal, subject: string, detail: string | undefined): AdminError {
+  const because = detail ?? reason;
+  const hint =
+    reason === 'twin-not-serving' ? '; --force overrides, and its bytes are then out of reach' : '';
+  return new AdminError(REFUSALS[reason], `${subject} stays as it is: ${because}${hint}`);
+}
+
+const unknown = (): AdminError =>
+  new AdminError('OutcomeUnknown', 'the root pair did not say whether it was done: look at antipode status');
