@@ -19,6 +19,7 @@ import {
   type NodeClient,
   type NodeDeadlines,
   NodeError,
+  type NodeSearch,
   type NodeStatus,
 } from './protocol.ts';
 
@@ -31,7 +32,7 @@ export interface NodeClientOptions {
   readonly clock: Clock;
 }
 
-export function createNodeClient(options: NodeClientOptions): NodeClient {
+export function createNodeClient(options: NodeClientOptions): NodeClient & NodeSearch {
   const { member, deadlines } = options;
   const connection = new Connection({ ...options, connectMs: deadlines.connectMs });
   const patient = deadlines.stallMs; // a control call may wait for a flush
@@ -111,6 +112,22 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
     async status() {
       return (await control({ method: 'GET', target: '/v1/status' })) as NodeStatus;
     },
+    search: (question, { epoch, signal } = {}) =>
+      exchange(
+        connection,
+        {
+          method: 'POST',
+          target: '/v1/search',
+          signedBody: question,
+          ...(epoch === undefined ? {} : { epoch }),
+        },
+        {
+          deadlines,
+          answerMs: deadlines.firstByteMs,
+          bodySigned: true,
+          signals: signal ? [signal] : [],
+        },
+      ),
     async close() {
       try {
         await connection.close();

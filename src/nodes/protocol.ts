@@ -143,6 +143,19 @@ export interface NodeClient {
   close(): Promise<void>;
 }
 
+/** What a node says in the `detail` of a search's answer about a blob that it has. */
+export interface FoundDetail {
+  readonly size: number;
+  /** Hex. */
+  readonly root: string;
+  readonly state: InventoryEntry['state'];
+}
+
+/** Searches point to point: a data request. The bytes are those of twin/search-wire.ts. Rejects with NodeError. */
+export interface NodeSearch {
+  search(question: Buffer, options?: { epoch?: Epoch; signal?: AbortSignal }): Promise<Buffer>;
+}
+
 // ------------------------------------------------------------------------- conditions, replication, scrub
 
 /**

@@ -1,6 +1,6 @@
 /**
  * A storage node: bare node:http over a blob store. Endpoints: PUT, GET /v1/blobs/ID; GET /v1/blobs/ID/record;
- * POST /v1/confirm, /v1/delete; GET /v1/pending, /v1/inventory, /v1/status.
+ * POST /v1/confirm, /v1/delete, /v1/search; GET /v1/pending, /v1/inventory, /v1/status.
  * Invariants: nothing is routed, read or answered before the request's MAC was verified (a stranger gets an empty 403
  * and a closed connection, whatever they ask for); an answer of success is sent after the fsync.
  */
@@ -33,6 +33,7 @@ import {
 import { type Exchange, type Refusal, Refused, refuse } from './server/exchange.ts';
 import { getBlob } from './server/get-blob.ts';
 import { putBlob } from './server/put-blob.ts';
+import { answerSearch, type NodeSearchOptions, openNodeSearch } from './server/search.ts';
 
 export interface NodeOptions {
   readonly member: MemberId;
@@ -47,6 +48,8 @@ export interface NodeOptions {
   readonly reserveBytes?: number;
   /** Threads of libuv's pool in this process (UV_THREADPOOL_SIZE); half of them may flush at once. Default 4. */
   readonly diskThreads?: number;
+  /** Absent: this node answers no searches. */
+  readonly search?: NodeSearchOptions;
 }
 
 export interface RunningNode {
@@ -80,6 +83,7 @@ const BLOB_ROUTES: Readonly<Record<string, Route>> = {
 };
 const ROUTES: Readonly<Record<string, Route>> = {
   'POST /v1/delete': { data: true, handle: (x, _, { store }) => deleteBlobs(x, store) },
+  'POST /v1/search': { data: true, handle: (x, _, { search }) => answerSearch(x, search) },
   'POST /v1/confirm': { data: false, handle: (x, _, { store }) => confirmBlobs(x, store) },
   'GET /v1/pending': { data: false, handle: (x, _, { store }) => listPending(x, store) },
   'GET /v1/inventory': { data: false, handle: (x, _, { store }) => listInventory(x, store) },
@@ -118,6 +122,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await store.close();
     throw error;
   }
+  const search = await openNodeSearch(options, context);
   const sweeping = store.sweep().then(
     (found) => {
       if (found.orphans > 0)
@@ -128,6 +133,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   );
   let closing: Promise<void> | null = null;
   const close = async (): Promise<void> => {
+    await search.close();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeAllConnections();
     store.stop();

@@ -25,6 +25,8 @@ export interface SearchQuestion {
   readonly leftOut: readonly MemberId[];
   /** The cluster's epoch as the asker knows it. */
   readonly epoch: Epoch;
+  /** Whether this answer ends the search: others are then hardly waited for. Absent: everybody's answer is awaited. */
+  readonly isEnough?: (answer: SearchAnswer) => boolean;
 }
 
 /** What one member said. `detail` is JSON and means something to the asker of that kind alone. */
@@ -43,9 +45,12 @@ export type AskedState =
 /** What happened in one step, for the trace of `locate`. */
 export interface SearchStep {
   readonly center: string;
-  readonly transport: SearchTransport;
+  /** `none`: nobody was asked, since everybody is left out. */
+  readonly transport: SearchTransport | 'none';
   readonly asked: readonly { readonly member: MemberId; readonly state: AskedState }[];
   readonly answers: readonly SearchAnswer[];
+  /** A member refused because its epoch is above the asker's: the asker should read the record and ask again. */
+  readonly staleAt?: Epoch;
   readonly ms: number;
 }
 

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { type BlobId, type MemberId, parseBlobId } from '../../base/ids.ts';
+import type { Answerer } from '../../twin/search-answerer.ts';
 import type { BlobStore } from '../blob-store/blob-store.ts';
 import { digest } from '../digest-tree.ts';
 import { entryToJson, IDS_MAX, idsFromJson } from '../entry-codec.ts';
@@ -22,6 +23,8 @@ export interface ControlContext {
   readonly member: MemberId;
   readonly counters: Counters;
   readonly clock: Clock;
+  /** Set once the node answers searches. */
+  search?: Answerer;
 }
 
 export function statBlob(x: Exchange, store: BlobStore, idText: string): void {
