@@ -3,31 +3,37 @@
  * the next goes on at the chunk where the last one stopped. One chunk is fetched ahead; a deadline of a node
  * runs only while such a fetch is pending, so a slow client is never taken for a slow node.
  *
- * A replica that failed within the read is asked again only when no other is left and its failure was of the line
- * (unreachable, or a stall after it had delivered), at most DosmTuning.replicaAttemptsMax times per blob.
+ * Asked in this order: those that serve and should have it (rank-replicas.ts), those whom a search finds, and at the
+ * very end members that are coming back. A replica that failed within the read is asked again only when no other is
+ * left and its failure was of the line (unreachable, or a stall after it had delivered), at most
+ * DosmTuning.replicaAttemptsMax times per blob.
  */
 import type { Clock } from '../base/clock.ts';
-import type { MemberId, PairId } from '../base/ids.ts';
+import type { MemberId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { BlobRef } from '../ddm/catalog.ts';
 import { chunkBytes } from '../nodes/digest-tree.ts';
-import { type BlobReader, type NodeClient, NodeError } from '../nodes/protocol.ts';
-import type { Member, Pair } from '../twin/topology.ts';
+import { type BlobReader, NodeError } from '../nodes/protocol.ts';
 import { BytesUnavailable, type ReadRequest } from './dosm.ts';
+import type { BlobDamage, BlobFinder, FoundBlob } from './finder.ts';
 import { firstAnswer } from './hedge.ts';
 import type { HedgeBudget } from './hedge-budget.ts';
 import type { NodeHealth } from './node-health.ts';
+import type { NodeView } from './node-view.ts';
 import { rankReplicas } from './rank-replicas.ts';
+import { replicasOf, shouldHave } from './replicas.ts';
 import type { DosmTuning } from './tuning.ts';
 
 export interface ReadDeps {
-  readonly pairs: ReadonlyMap<PairId, Pair>;
-  readonly members: ReadonlyMap<MemberId, Member>;
-  readonly clients: ReadonlyMap<MemberId, NodeClient>;
+  readonly view: NodeView;
   readonly center: string | null;
   readonly health: NodeHealth;
   readonly clock: Clock;
   readonly tuning: DosmTuning;
   readonly hedges: HedgeBudget;
+  readonly finder?: BlobFinder | undefined;
+  readonly onDamage: (damage: BlobDamage) => void;
+  readonly onFoundOffMap: (blob: BlobRef, member: MemberId) => void;
 }
 export type Segment = ReadRequest['segments'][number];
 
@@ -43,6 +49,13 @@ interface Open {
   readonly chunk: Buffer;
 }
 
+/** Whom an opening turns to, one after the other. */
+const STAGES = ['map', 'reloaded', 'search', 'last-resort'] as const;
+type Stage = (typeof STAGES)[number];
+
+/** The stage has nobody left to ask. */
+class Exhausted extends Error {}
+
 export class BlobStream {
   readonly #deps: ReadDeps;
   readonly #segment: Segment;
@@ -50,6 +63,8 @@ export class BlobStream {
   readonly #lastChunk: number;
   readonly #attempts = new Map<MemberId, { count: number; isFinal: boolean }>();
   readonly #failures: string[] = [];
+  readonly #found = new Set<MemberId>();
+  #reloading: Promise<unknown> | null = null;
   #index: number;
   #open: Open | null = null;
   #ahead: Promise<Buffer> | null = null;
@@ -126,8 +141,52 @@ export class BlobStream {
   }
 
   async #openAt(index: number): Promise<Open> {
+    this.#deps.hedges.earn();
+    const { blob } = this.#segment;
+    let search: FoundBlob['outcome'] = 'unknown';
+    for (const stage of STAGES) {
+      if (stage === 'search') search = await this.#search();
+      else if (stage === 'reloaded') await this.#reloading;
+      try {
+        const open = await this.#firstOf(stage, index);
+        if (this.#found.has(open.member) && !this.#isKnown(open.member))
+          this.#deps.onFoundOffMap(blob, open.member);
+        return open;
+      } catch (error) {
+        if (!(error instanceof Exhausted)) throw error;
+      }
+    }
+    if (search === 'nowhere') {
+      const homes = this.#deps.view.pair(blob.pair)?.members ?? [];
+      for (const member of homes) this.#deps.onDamage({ blob, member, kind: 'lost' });
+    }
+    const reasons = this.#failures.join('; ') || 'nobody who may be asked has it';
+    throw new BytesUnavailable(`no replica of ${blob.id}: ${reasons}`);
+  }
+
+  /** Whom a search finds joins those who are asked, with a clean slate. */
+  async #search(): Promise<FoundBlob['outcome']> {
+    const { finder } = this.#deps;
+    if (!finder) return 'unknown';
+    const { outcome, members } = await finder.find(this.#segment.blob, this.#context.signal);
+    if (this.#context.signal.aborted) throw this.#context.signal.reason;
+    for (const member of members) {
+      this.#found.add(member);
+      this.#attempts.delete(member);
+    }
+    return outcome;
+  }
+
+  #isKnown(member: MemberId): boolean {
+    const { blob } = this.#segment;
+    const onMap: readonly MemberId[] = this.#deps.view.pair(blob.pair)?.members ?? [];
+    return onMap.includes(member) || (blob.offMap ?? []).includes(member);
+  }
+
+  /** @throws {Exhausted} */
+  async #firstOf(stage: Stage, index: number): Promise<Open> {
     const { clock, tuning, health, hedges } = this.#deps;
-    hedges.earn();
+    const lastResort = stage === 'last-resort';
     const asked = new Set<MemberId>();
     return await firstAnswer<MemberId, Open>({
       clock,
@@ -135,11 +194,11 @@ export class BlobStream {
       budget: hedges,
       signal: this.#context.signal,
       next: () => {
-        const member = this.#candidate(asked);
+        const member = this.#candidate(asked, lastResort);
         if (member !== null) asked.add(member);
         return member;
       },
-      ask: (member, signal) => this.#ask(member, index, signal),
+      ask: (member, signal) => this.#ask(member, index, { signal, lastResort }),
       close: ({ reader }) => reader.close(),
       onFailure: (member, error) => {
         asked.delete(member);
@@ -149,19 +208,19 @@ export class BlobStream {
         this.#context.failed.add(member);
         health.slow(member);
       },
-      exhausted: () =>
-        new BytesUnavailable(`no replica of ${this.#segment.blob.id}: ${this.#failures.join('; ')}`),
+      exhausted: () => new Exhausted(),
     });
   }
 
-  async #ask(member: MemberId, index: number, signal: AbortSignal): Promise<Open> {
-    const { blob } = this.#segment;
+  async #ask(
+    member: MemberId,
+    index: number,
+    how: { signal: AbortSignal; lastResort: boolean },
+  ): Promise<Open> {
+    const { signal } = how;
     const attempt = this.#attempts.get(member) ?? { count: 0, isFinal: false };
     this.#attempts.set(member, { ...attempt, count: attempt.count + 1 });
-    const client = this.#deps.clients.get(member);
-    if (!client) throw new NodeError('not-found', member, 'no client for this member');
-    const range = { firstChunk: index, lastChunk: this.#lastChunk };
-    const reader = await client.read(blob.id, blob, range, { signal });
+    const reader = await this.#openReader(member, index, how);
     const onAbort = () => reader.close();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -173,6 +232,28 @@ export class BlobStream {
       throw error;
     } finally {
       signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** A later epoch is learned and the request repeated; a member that does not serve under it is given up. */
+  async #openReader(
+    member: MemberId,
+    index: number,
+    { signal, lastResort }: { signal: AbortSignal; lastResort: boolean },
+  ): Promise<BlobReader> {
+    const { view, tuning } = this.#deps;
+    const { blob } = this.#segment;
+    const range = { firstChunk: index, lastChunk: this.#lastChunk };
+    for (let replans = 0; ; replans += 1) {
+      const options = { signal, ...view.epochFor(member), ...(lastResort && { lastResort }) };
+      try {
+        return await view.client(member).read(blob.id, blob, range, options);
+      } catch (error) {
+        const isStale = error instanceof NodeError && error.kind === 'stale-epoch';
+        if (!isStale || replans >= tuning.replansMax) throw error;
+        await view.reload(error.epoch);
+        if (signal.aborted || view.stateOf(member) !== (lastResort ? 'resyncing' : 'serving')) throw error;
+      }
     }
   }
 
@@ -189,16 +270,29 @@ export class BlobStream {
     this.#deps.health.failed(error);
     this.#context.failed.add(member);
     this.#failures.push(error.message);
+    this.#report(member, error);
     const isOfTheLine = error.kind === 'unreachable' || (error.kind === 'timeout' && hasDelivered);
     const count = this.#attempts.get(member)?.count ?? 1;
     this.#attempts.set(member, { count, isFinal: !isOfTheLine });
   }
 
+  #report(member: MemberId, { kind }: NodeError): void {
+    const { view, onDamage } = this.#deps;
+    const { blob } = this.#segment;
+    if (kind === 'fenced') this.#reloading = view.reloadSoon();
+    if (kind !== 'not-found' && kind !== 'corrupt') return;
+    if (!shouldHave(view, blob, member)) return;
+    onDamage({ blob, member, kind: kind === 'corrupt' ? 'corrupt' : 'missing' });
+  }
+
   /** Untried replicas in the order of rankReplicas, then those worth another attempt. */
-  #candidate(asked: ReadonlySet<MemberId>): MemberId | null {
-    const { center, tuning } = this.#deps;
-    const spread = Number.parseInt(this.#segment.blob.id.slice(-2), 16);
-    const ranked = rankReplicas(this.#replicas(), center, spread).filter((member) => !asked.has(member));
+  #candidate(asked: ReadonlySet<MemberId>, lastResort: boolean): MemberId | null {
+    const { center, tuning, view } = this.#deps;
+    const { blob } = this.#segment;
+    const spread = Number.parseInt(blob.id.slice(-2), 16);
+    const { failed } = this.#context;
+    const replicas = replicasOf(view, { blob, found: this.#found, failed, lastResort });
+    const ranked = rankReplicas(replicas, center, spread).filter((member) => !asked.has(member));
     const attempts = (member: MemberId) => this.#attempts.get(member) ?? { count: 0, isFinal: false };
     const untried = ranked.find((member) => attempts(member).count === 0);
     if (untried) return untried;
@@ -209,19 +303,5 @@ export class BlobStream {
         return !isFinal && count < tuning.replicaAttemptsMax;
       }) ?? null
     );
-  }
-
-  #replicas() {
-    const { pairs, members, health } = this.#deps;
-    const { blob } = this.#segment;
-    const onMap: readonly MemberId[] = pairs.get(blob.pair)?.members ?? [];
-    const offMap = (blob.offMap ?? []).filter((member) => !onMap.includes(member));
-    return [...onMap, ...offMap].map((member) => ({
-      member,
-      center: members.get(member)?.center ?? null,
-      isOnMap: onMap.includes(member),
-      isSuspect: health.isSuspect(member),
-      hasFailed: this.#context.failed.has(member),
-    }));
   }
 }

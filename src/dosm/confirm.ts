@@ -12,6 +12,15 @@ export interface NoticeCounts {
   sent: number;
   dropped: number;
 }
+export interface NoticeOptions {
+  readonly clients: ReadonlyMap<MemberId, Pick<NodeClient, 'confirm' | 'delete'>>;
+  /** A member in failover gets no request. */
+  readonly isServing: (member: MemberId) => boolean;
+  readonly clock: Clock;
+  readonly flushMs: number;
+  readonly batchIdsMax: number;
+  readonly queuedIdsMax: number;
+}
 interface Queue {
   ids: BlobId[];
   readonly send: (ids: readonly BlobId[]) => Promise<void>;
@@ -22,26 +31,34 @@ export class NodeNotices {
   readonly counts: NoticeCounts = { sent: 0, dropped: 0 };
   readonly #confirms = new Map<MemberId, Queue>();
   readonly #discards = new Map<MemberId, Queue>();
-  readonly #options: { clock: Clock; flushMs: number; batchIdsMax: number; queuedIdsMax: number };
+  readonly #options: NoticeOptions;
   readonly #closing = new AbortController();
 
-  constructor(
-    clients: ReadonlyMap<MemberId, NodeClient>,
-    options: { clock: Clock; flushMs: number; batchIdsMax: number; queuedIdsMax: number },
-  ) {
+  constructor(options: NoticeOptions) {
     this.#options = options;
-    for (const [member, client] of clients) {
-      this.#confirms.set(member, { ids: [], send: (ids) => client.confirm(ids), flushing: null });
-      this.#discards.set(member, { ids: [], send: (ids) => client.delete(ids), flushing: null });
-    }
   }
 
   confirm(id: BlobId, members: readonly MemberId[]): void {
-    for (const member of members) this.#push(this.#confirms.get(member), id);
+    for (const member of members) this.#push(this.#queue(this.#confirms, member, 'confirm'), id);
   }
 
   discard(id: BlobId, members: readonly MemberId[]): void {
-    for (const member of members) this.#push(this.#discards.get(member), id);
+    for (const member of members) this.#push(this.#queue(this.#discards, member, 'delete'), id);
+  }
+
+  /** null for a member that nobody can reach. */
+  #queue(queues: Map<MemberId, Queue>, member: MemberId, verb: 'confirm' | 'delete'): Queue | null {
+    const known = queues.get(member);
+    if (known) return known;
+    const client = this.#options.clients.get(member);
+    if (!client) return null;
+    const send = async (ids: readonly BlobId[]) => {
+      if (!this.#options.isServing(member)) throw new Error('not serving: it is told nothing');
+      await client[verb](ids);
+    };
+    const queue: Queue = { ids: [], send, flushing: null };
+    queues.set(member, queue);
+    return queue;
   }
 
   /** Sends what is queued at once, and takes no more. Bounded by `ms`. */
@@ -54,7 +71,7 @@ export class NodeNotices {
     stop.abort(OVER);
   }
 
-  #push(queue: Queue | undefined, id: BlobId): void {
+  #push(queue: Queue | null, id: BlobId): void {
     if (!queue || this.#closing.signal.aborted || queue.ids.length >= this.#options.queuedIdsMax) {
       this.counts.dropped += 1;
       return;

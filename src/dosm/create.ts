@@ -6,27 +6,40 @@ import type { Logger } from 'pino';
 import type { Clock, Random } from '../base/clock.ts';
 import { type BlobId, type MemberId, newBlobId } from '../base/ids.ts';
 import type { BlobRef } from '../ddm/catalog.ts';
-import { type NodeClient, NodeError } from '../nodes/protocol.ts';
+import { allServing, type ConditionView, viewOf } from '../twin/condition.ts';
 import { startProbes } from '../twin/probe.ts';
 import { Suspicion } from '../twin/suspicion.ts';
 import type { Topology } from '../twin/topology.ts';
+import type { ReadDeps } from './blob-stream.ts';
 import { NodeNotices, type NoticeCounts } from './confirm.ts';
 import type { Dosm } from './dosm.ts';
+import type { BlobDamage, BlobFinder } from './finder.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 import { type BlobLocation, locateBlob } from './locate.ts';
 import { NodeHealth } from './node-health.ts';
+import { type DosmClient, NodeView } from './node-view.ts';
 import { openRead } from './read.ts';
+import { reaffirm } from './reaffirm.ts';
 import { DOSM_TUNING, type DosmTuning } from './tuning.ts';
-import { writeBlob } from './write.ts';
+import { type WriteDeps, writeBlob } from './write.ts';
 
 export interface DosmOptions {
+  /** Looked at anew for each request: pairs may join. */
   readonly topology: Topology;
   /** One for every member of kind node. */
-  readonly clients: ReadonlyMap<MemberId, NodeClient>;
+  readonly clients: ReadonlyMap<MemberId, DosmClient>;
   readonly center: string | null;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+  /** The record, as this gateway knows it; everybody serves without one. */
+  readonly conditions?: ConditionView;
+  /** Where to look for what the map does not find; without one a read gives up there. */
+  readonly finder?: BlobFinder;
+  /** A replica that should be there is not, or not rightly. Called often for the same one; must not block. */
+  readonly onDamage?: (damage: BlobDamage) => void;
+  /** A verified replica where no row has it. */
+  readonly onFoundOffMap?: (blob: BlobRef, member: MemberId) => void;
   readonly tuning?: Partial<DosmTuning>;
   /**
    * What the gateway's monitor and the DOSM tell each other of the nodes. Given: the monitor probes them, the DOSM only
@@ -49,12 +62,14 @@ export interface GatewayDosm extends Dosm {
 const CLOSE_MS = 1_000;
 
 export function createDosm(options: DosmOptions): GatewayDosm {
-  const { topology, clients, center, clock, random, log } = options;
+  const { topology, clients, center, clock, random, log, finder } = options;
   const tuning = { ...DOSM_TUNING, ...options.tuning };
-  const { pairs, members } = topology;
+  const conditions = options.conditions ?? viewOf(() => allServing(topology));
   const suspicion = options.suspicion ?? new Suspicion();
   const health = new NodeHealth(suspicion, clock, log);
-  const notices = new NodeNotices(clients, { clock, ...tuning });
+  const view = new NodeView({ topology, clients, conditions, health, clock, reloadMs: tuning.reloadMs });
+  const isServing = (member: MemberId) => view.isServing(member);
+  const notices = new NodeNotices({ clients, isServing, clock, ...tuning });
   const probes = options.suspicion
     ? null
     : startProbes({
@@ -62,28 +77,33 @@ export function createDosm(options: DosmOptions): GatewayDosm {
         clock,
         random,
         intervalMs: tuning.probeMs,
-        probe: async (member) => {
-          const client = clients.get(member);
-          if (!client) throw new NodeError('unreachable', member, 'no client for this member');
-          await client.status();
-        },
+        probe: async (member) => view.client(member).status(),
         onCleared: (member) => log.info({ member }, 'node answers again'),
       });
-  const hedges = new HedgeBudget();
-  const shared = { pairs, members, clients, center, health, clock, tuning, hedges };
-  const writeDeps = {
+  const shared = { view, center, health, clock, tuning };
+  const readDeps: ReadDeps = {
+    ...shared,
+    hedges: new HedgeBudget(),
+    finder,
+    onDamage: options.onDamage ?? (() => {}),
+    onFoundOffMap: options.onFoundOffMap ?? (() => {}),
+  };
+  const writeDeps: WriteDeps = {
     ...shared,
     newBlobId: options.newBlobId ?? newBlobId,
-    discard: (id: BlobId, onMembers: readonly MemberId[]) => notices.discard(id, onMembers),
+    discard: (id, onMembers) => notices.discard(id, onMembers),
   };
-  const holders = (blob: BlobRef): readonly MemberId[] => [
-    ...(pairs.get(blob.pair)?.members ?? []),
-    ...(blob.offMap ?? []),
-  ];
+  /** Those that a handoff stands for are told nothing: their repair brings the blob in its state. */
+  const holders = (blob: BlobRef): readonly MemberId[] => {
+    const onMap = view.pair(blob.pair)?.members ?? [];
+    const present = onMap.filter((member) => !blob.absent?.includes(member));
+    return [...present, ...(blob.offMap ?? [])];
+  };
 
   return {
     write: (request) => writeBlob(writeDeps, request),
-    read: (request) => openRead(shared, request),
+    read: (request) => openRead(readDeps, request),
+    reaffirm: (written, durability) => reaffirm(writeDeps, written, durability),
     confirm: (blobs) => {
       for (const blob of blobs) notices.confirm(blob.id, holders(blob));
     },
@@ -92,7 +112,7 @@ export function createDosm(options: DosmOptions): GatewayDosm {
     },
     suspects: () => suspicion.suspects(),
     noticeCounts: () => notices.counts,
-    locate: (blob) => locateBlob(shared, blob),
+    locate: (blob) => locateBlob({ pairs: topology.pairs, clients }, blob),
     close: async () => {
       await Promise.all([probes?.close(), notices.close(CLOSE_MS)]);
     },

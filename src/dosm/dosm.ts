@@ -1,7 +1,7 @@
 /**
  * The DOSM as the S3 front end sees it: bytes in, a BlobRef out; a BlobRef in, verified bytes out.
- * Invariants: a resolved write is fsynced on two nodes (on one, where the bucket asks for that); a byte that comes out of a read has been verified
- * against the blob's root; a read that cannot go on throws, and never ends early.
+ * Invariants: a resolved write is fsynced on two nodes (on one, where the bucket asks for that); a byte that comes out
+ * of a read has been verified against the blob's root; a read that cannot go on throws, and never ends early.
  */
 import type { Epoch, MemberId, WriteId } from '../base/ids.ts';
 import type { BlobRef, Durability } from '../ddm/catalog.ts';
@@ -40,7 +40,7 @@ export interface WrittenBlob {
   readonly blob: BlobRef;
   readonly intentAt: number;
   /** The pair's epoch under which the replicas are where they are. */
-  readonly epoch?: Epoch;
+  readonly epoch: Epoch;
   /** Members that get theirs in the background (durability `one`). */
   readonly lagging?: readonly MemberId[];
 }
@@ -64,7 +64,7 @@ export interface Dosm {
    * handoff is copied from a survivor, node to node, where a member has gone out). The answer goes into the same commit again.
    * @throws {BytesUnavailable} when that is not possible in time
    */
-  reaffirm?(written: WrittenBlob, durability?: Durability): Promise<WrittenBlob>;
+  reaffirm(written: WrittenBlob, durability?: Durability): Promise<WrittenBlob>;
   /** The catalog has committed rows that name these blobs: tells the nodes, soon and without being waited for. */
   confirm(blobs: readonly BlobRef[]): void;
   /** The write was refused or failed: removes the bytes, soon and without being waited for. Never after an unknown outcome. */

@@ -1,6 +1,10 @@
 /**
  * Which outcomes of requests speak for or against a node. A node that refuses, resets or stalls has missed;
- * one that answers "not found", "full" or "corrupt" has answered. What we broke off ourselves says nothing.
+ * one that answers "not found", "full", "corrupt" or "fenced" has answered. What we broke off ourselves says nothing.
+ *
+ * A request that waited its whole deadline makes the node suspect at once: the next one must not pay it again (a
+ * refused connection costs nothing and counts as one miss of three). Being suspect only decides an order, and a probe
+ * a second later ends it; a failover is declared by the monitor alone, with its own patience.
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
@@ -12,7 +16,7 @@ const IS_MISS: Readonly<Record<NodeErrorKind, boolean>> = {
   unreachable: true,
   timeout: true,
   protocol: true,
-  fenced: true,
+  fenced: false,
   'not-found': false,
   corrupt: false,
   full: false,
@@ -44,17 +48,19 @@ export class NodeHealth {
   }
 
   failed(error: NodeError): void {
-    if (IS_MISS[error.kind]) this.#miss(error.member, error.message);
+    const { kind, member, message } = error;
+    const now = this.#clock.monotonic();
+    if (kind === 'timeout') this.#tell(this.#suspicion.suspect(member, now), member, message);
+    else if (IS_MISS[kind]) this.#tell(this.#suspicion.miss(member, now), member, message);
   }
 
   /** The other replica was faster than this one's first byte, which was late. */
   slow(member: MemberId): void {
-    this.#miss(member, 'slow first byte');
+    this.#tell(this.#suspicion.miss(member, this.#clock.monotonic()), member, 'slow first byte');
   }
 
-  #miss(member: MemberId, reason: string): void {
-    if (this.#suspicion.miss(member, this.#clock.monotonic())) {
+  #tell(isNew: boolean, member: MemberId, reason: string): void {
+    if (isNew)
       this.#log.warn({ member, reason }, 'node is suspect: it is asked last until it answers a probe');
-    }
   }
 }

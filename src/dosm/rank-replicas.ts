@@ -6,13 +6,15 @@ export interface Replica {
   readonly center: string | null;
   /** Of the blob's pair, and not a handoff. */
   readonly isOnMap: boolean;
+  /** A handoff stands for it: it may have the blob by now, and most likely has not. */
+  readonly isAbsent: boolean;
   readonly isSuspect: boolean;
   /** Failed within this read already. */
   readonly hasFailed: boolean;
 }
 
 /**
- * Failed ones last, then suspects, then members off the map, then those of other centers than `center`.
+ * Failed ones last, then absent ones, then suspects, then members off the map, then those of other centers than `center`.
  * Where that leaves a tie (a gateway outside the centers), `spread` (any whole number, e.g. of the blob's id)
  * chooses, so that both centers share the load.
  */
@@ -22,7 +24,8 @@ export function rankReplicas(
   spread: number,
 ): readonly MemberId[] {
   const cost = (replica: Replica): number =>
-    (replica.hasFailed ? 8 : 0) +
+    (replica.hasFailed ? 16 : 0) +
+    (replica.isAbsent ? 8 : 0) +
     (replica.isSuspect ? 4 : 0) +
     (replica.isOnMap ? 0 : 2) +
     (center !== null && replica.center === center ? 0 : 1);

@@ -8,6 +8,15 @@ export interface DosmTuning {
   readonly pairAttemptsMax: number;
   /** A write ends within this time. */
   readonly writeMsMax: number;
+  /** A write begins anew under a later epoch at most so often. */
+  readonly replansMax: number;
+  /** Nodes that are asked to hold one handoff, at most. */
+  readonly handoffAttemptsMax: number;
+  /** A copy from node to node may take copyMs and 1 ms more for every copyBytesPerMs. */
+  readonly copyMs: number;
+  readonly copyBytesPerMs: number;
+  /** A node that says it is fenced makes the record be read again, at most once in so many ms. */
+  readonly reloadMs: number;
   /** Without a first verified chunk after this time, the twin is asked as well. */
   readonly hedgeMs: number;
   /** How often one replica is asked within the read of one blob. */
@@ -25,6 +34,11 @@ export const DOSM_TUNING: DosmTuning = {
   replayBytes: 1024 * 1024,
   pairAttemptsMax: 4,
   writeMsMax: LIMITS.requestMsMax,
+  replansMax: 3,
+  handoffAttemptsMax: 2,
+  copyMs: 5_000,
+  copyBytesPerMs: 10_000,
+  reloadMs: 500,
   hedgeMs: 300,
   replicaAttemptsMax: 2,
   readAheadChunks: 2,

@@ -1,33 +1,28 @@
 /**
- * One blob onto both nodes of one pair. Resolves only when both have it fsynced and verified against the root.
+ * One blob, kept as its bucket's durability asks. Resolves only when that many replicas are fsynced and verified
+ * against the root, wherever the twins were meanwhile (attempt.ts).
  *
- * A pair that cannot take it is passed over in rendezvous order (pairs with a suspect member last); the blob says
- * which pair it went to. That can be done while every byte pulled so far is kept (DosmTuning.replayBytes), so a
- * small blob survives a failure at any time; after that a failure is BytesUnavailable. Each attempt has a
- * blob id of its own, so that the leavings of one can never be taken for the other.
+ * Pairs are tried in rendezvous order, those that count on a suspect last. A pair that is not whole keeps its objects
+ * with a handoff; it is passed over when it is full, when no node can stand in, or when both of its members fail, and
+ * the row says where the blob went. Passing over is possible while every byte pulled so far is kept
+ * (DosmTuning.replayBytes). Each attempt has a blob id of its own, so that the leavings of one can never be taken for
+ * the other.
  */
-import type { Clock } from '../base/clock.ts';
-import type { BlobId, MemberId, PairId } from '../base/ids.ts';
+import type { BlobId, PairId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { Durability } from '../ddm/catalog.ts';
 import { DigestTreeBuilder } from '../nodes/digest-tree.ts';
-import { type BlobWriter, type NodeClient, NodeError, type WriteIntent } from '../nodes/protocol.ts';
-import type { Pair } from '../twin/topology.ts';
+import { NodeError, type WriteIntent } from '../nodes/protocol.ts';
+import { Attempt } from './attempt.ts';
 import { ChunkSource } from './chunk-source.ts';
 import { BytesUnavailable, StorageFull, type WriteRequest, type WrittenBlob } from './dosm.ts';
 import { Guard } from './guard.ts';
-import type { NodeHealth } from './node-health.ts';
+import type { CopyDeps } from './handoff-copy.ts';
 import { rankPairs } from './placement.ts';
-import type { DosmTuning } from './tuning.ts';
+import { planWrite, type WritePlan } from './write-plan.ts';
 
-export interface WriteDeps {
-  readonly pairs: ReadonlyMap<PairId, Pair>;
-  readonly clients: ReadonlyMap<MemberId, NodeClient>;
-  readonly health: NodeHealth;
-  readonly clock: Clock;
-  readonly tuning: DosmTuning;
+export interface WriteDeps extends CopyDeps {
   readonly newBlobId: () => BlobId;
-  /** An attempt ended when the nodes may have had everything: its leavings can go before the reaper comes. */
-  readonly discard: (id: BlobId, members: readonly MemberId[]) => void;
 }
 
 /** Carries what the source threw past the handlers of node errors; never leaves this file. */
@@ -46,6 +41,7 @@ class Write {
   readonly #deps: WriteDeps;
   readonly #request: WriteRequest;
   readonly #intent: WriteIntent;
+  readonly #durability: Durability;
   readonly #source: ChunkSource;
   readonly #guard: Guard;
 
@@ -53,6 +49,7 @@ class Write {
     this.#deps = deps;
     this.#request = request;
     this.#intent = intent;
+    this.#durability = request.durability ?? 'two-copies';
     this.#source = new ChunkSource(request.source, request.size, deps.tuning.replayBytes);
     this.#guard = new Guard({
       clock: deps.clock,
@@ -76,40 +73,67 @@ class Write {
   }
 
   async #toSomePair(): Promise<WrittenBlob> {
+    const { tuning, view } = this.#deps;
     const failures: NodeError[] = [];
+    const passed = new Set<PairId>();
     let attempts = 0;
-    for (const pair of this.#candidates()) {
-      if (attempts >= this.#deps.tuning.pairAttemptsMax) break;
-      const attempt = new Attempt(this.#deps, this.#guard, pair);
+    let replans = 0;
+    for (;;) {
+      const id = this.#deps.newBlobId();
+      const plan = this.#plan(id, passed);
+      if (plan === null || attempts >= tuning.pairAttemptsMax) break;
+      const attempt = this.#attempt(plan, id);
       try {
-        const root = await this.#toPair(attempt);
-        const blob = { id: attempt.id, size: this.#request.size, root, pair: pair.id };
-        return { blob, intentAt: this.#intent.intentAt };
+        return await this.#carryOut(attempt);
       } catch (error) {
         attempt.abort(error);
         if (!(error instanceof NodeError) || this.#guard.signal.aborted) throw error;
         failures.push(error);
+        if (!this.#source.isReplayable) {
+          passed.add(plan.pair.id);
+          break;
+        }
+        if (error.kind === 'stale-epoch' && replans < tuning.replansMax) {
+          replans += 1;
+          await this.#guard.race(view.reload(error.epoch));
+          continue;
+        }
+        passed.add(plan.pair.id);
         if (error.kind !== 'full') attempts += 1;
-        if (!this.#source.isReplayable) break;
       }
     }
     const reasons = failures.map((error) => error.message).join('; ');
-    if (failures.length > 0 && failures.every((error) => error.kind === 'full'))
-      throw new StorageFull(reasons);
+    const isAllFull = failures.length > 0 && failures.every((error) => error.kind === 'full');
+    if (isAllFull && this.#plan(this.#deps.newBlobId(), passed) === null) throw new StorageFull(reasons);
     throw new BytesUnavailable(reasons || 'no pair takes new blobs', { cause: failures.at(-1) });
   }
 
-  #candidates(): readonly Pair[] {
-    const { pairs, health } = this.#deps;
-    const nodePairs = [...pairs.values()].filter((pair) => pair.kind === 'node');
-    const ranked = rankPairs(nodePairs, this.#request.placement).map((id) => pairs.get(id)!);
-    const isTrusted = (pair: Pair) => !pair.members.some((member) => health.isSuspect(member));
-    return [...ranked.filter(isTrusted), ...ranked.filter((pair) => !isTrusted(pair))];
+  /** The first pair in order that can take it now; null when all were passed over. */
+  #plan(blob: BlobId, passed: ReadonlySet<PairId>): WritePlan | null {
+    const { view } = this.#deps;
+    const pairs = view.pairs();
+    const order = rankPairs(pairs, this.#request.placement);
+    let doubtful: WritePlan | null = null;
+    for (const id of order) {
+      if (passed.has(id)) continue;
+      const plan = planWrite(view.pair(id)!, { pairs, facts: view, durability: this.#durability, blob });
+      if (plan && !plan.isDoubtful) return plan;
+      doubtful ??= plan;
+    }
+    return doubtful;
   }
 
-  /** While both nodes take one chunk, the next is pulled and digested. */
-  async #toPair(attempt: Attempt): Promise<Buffer> {
-    await attempt.open(this.#request.size, this.#intent);
+  #attempt(plan: WritePlan, id: BlobId): Attempt {
+    return new Attempt(this.#deps, this.#guard, {
+      ...{ plan, id, size: this.#request.size, intent: this.#intent, durability: this.#durability },
+      epoch: this.#deps.view.epochOf(plan.pair.id),
+      canReplay: () => this.#source.isReplayable,
+    });
+  }
+
+  /** While the nodes take one chunk, the next is pulled and digested. */
+  async #carryOut(attempt: Attempt): Promise<WrittenBlob> {
+    await attempt.open();
     const tree = new DigestTreeBuilder();
     for (let index = 0; index < this.#source.chunkCount; index += 1) {
       const { bytes, digest } = await this.#fromSource(this.#source.chunk(index));
@@ -119,9 +143,7 @@ class Write {
       await sent;
     }
     await this.#fromSource(this.#source.expectEnd());
-    const root = tree.root();
-    await attempt.finish(root);
-    return root;
+    return await attempt.finish(tree.root());
   }
 
   async #fromSource<T>(promise: Promise<T>): Promise<T> {
@@ -130,66 +152,5 @@ class Write {
     } catch (cause) {
       throw new SourceFailed('the source failed', { cause });
     }
-  }
-}
-
-/** Both writers of one pair as one: a call resolves when both did, and rejects with the first failure. */
-class Attempt {
-  readonly id: BlobId;
-  readonly #deps: WriteDeps;
-  readonly #guard: Guard;
-  readonly #members: readonly MemberId[];
-  #writers: readonly BlobWriter[] = [];
-  #isFinishing = false;
-
-  constructor(deps: WriteDeps, guard: Guard, pair: Pair) {
-    this.id = deps.newBlobId();
-    this.#deps = deps;
-    this.#guard = guard;
-    this.#members = pair.members;
-  }
-
-  async open(size: number, intent: WriteIntent): Promise<void> {
-    const { signal } = this.#guard;
-    const opening = this.#members.map(async (member) => {
-      const client = this.#deps.clients.get(member);
-      if (!client) throw new NodeError('unreachable', member, 'no client for this member');
-      return await client.write(this.id, size, intent, { signal });
-    });
-    try {
-      this.#writers = await this.#both(opening);
-    } catch (error) {
-      for (const late of opening) {
-        late.then(
-          (writer) => writer.abort(error),
-          () => {},
-        );
-      }
-      throw error;
-    }
-  }
-
-  async write(chunk: Buffer, digest: Buffer): Promise<void> {
-    await this.#both(this.#writers.map((writer) => writer.write(chunk, digest)));
-  }
-
-  async finish(root: Buffer): Promise<void> {
-    this.#isFinishing = true;
-    await this.#both(this.#writers.map((writer) => writer.finish(root)));
-    for (const member of this.#members) this.#deps.health.good(member);
-  }
-
-  abort(reason: unknown): void {
-    for (const writer of this.#writers) writer.abort(reason);
-    if (this.#isFinishing) this.#deps.discard(this.id, this.#members);
-  }
-
-  #both<T>(promises: readonly Promise<T>[]): Promise<T[]> {
-    for (const promise of promises) {
-      promise.catch((error: unknown) => {
-        if (error instanceof NodeError) this.#deps.health.failed(error);
-      });
-    }
-    return this.#guard.race(Promise.all(promises));
   }
 }

@@ -3,6 +3,7 @@
  * nothing bad. In memory, per gateway. Requests and probes report here alike; it decides nothing but the order of asking.
  *
  *   trusted --miss--> trusted (counting) --third miss in a row--> suspect --good probe or request--> trusted
+ *   trusted --silence to a request's deadline--> suspect
  *
  * Misses further apart than `missWindowMs` do not add up. Pure: the time (monotonic, ms) is an argument.
  */
@@ -66,6 +67,16 @@ export class Suspicion implements SuspicionView {
     record.lastMissAt = now;
     record.goodSince = null;
     return !wasSuspect && record.misses >= this.#missesMax;
+  }
+
+  /** A miss that says enough by itself. Returns true when this made the member suspect. */
+  suspect(member: MemberId, now: number): boolean {
+    const record = this.#of(member, now);
+    const wasSuspect = record.misses >= this.#missesMax;
+    record.misses = this.#missesMax;
+    record.lastMissAt = now;
+    record.goodSince = null;
+    return !wasSuspect;
   }
 
   /** Any valid answer, also a refusal. Returns true when the member was suspect. */

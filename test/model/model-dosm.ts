@@ -13,6 +13,7 @@ import {
   type WriteRequest,
   type WrittenBlob,
 } from '../../src/dosm/dosm.ts';
+import { FIRST_EPOCH } from '../../src/twin/condition.ts';
 
 export interface ModelBlob {
   readonly ref: BlobRef;
@@ -29,6 +30,10 @@ export class ModelDosm implements Dosm {
   readonly reads: ReadRequest[] = [];
   /** Thrown by the next writes while set. */
   failWrites: Error | null = null;
+  /** Of the one pair that everything is on. */
+  epoch = FIRST_EPOCH;
+  reaffirmed = 0;
+  failReaffirms: Error | null = null;
   /** Reads break off (BytesUnavailable) after so many bytes; 0 fails before the first. */
   breakReadsAfter: number = Number.POSITIVE_INFINITY;
   readonly #now: () => number;
@@ -54,7 +59,13 @@ export class ModelDosm implements Dosm {
     const ref: BlobRef = { id: newBlobId(), size: bytes.length, root, pair: 'node/11' as PairId };
     const { source: _, ...rest } = request;
     this.blobs.set(ref.id, { ref, bytes, request: rest, state: 'pending' });
-    return { blob: ref, intentAt };
+    return { blob: ref, intentAt, epoch: this.epoch };
+  }
+
+  async reaffirm(written: WrittenBlob): Promise<WrittenBlob> {
+    this.reaffirmed++;
+    if (this.failReaffirms !== null) throw this.failReaffirms;
+    return { ...written, epoch: this.epoch };
   }
 
   async read(request: ReadRequest): Promise<AsyncIterable<Buffer>> {

@@ -3,7 +3,7 @@
  * verified chunks, error kinds) and misbehaves below that as its `faults` say. Counts what is asked and left open.
  */
 import type { Clock, Random } from '../../src/base/clock.ts';
-import type { BlobId, MemberId } from '../../src/base/ids.ts';
+import type { BlobId, Epoch, MemberId } from '../../src/base/ids.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { DigestTreeBuilder } from '../../src/nodes/digest-tree.ts';
 import {
@@ -13,7 +13,10 @@ import {
   type NodeClient,
   NodeError,
   type NodeErrorKind,
+  type NodeState,
   type NodeStatus,
+  type PullRequest,
+  type PullResult,
   type WriteIntent,
 } from '../../src/nodes/protocol.ts';
 
@@ -38,6 +41,8 @@ export interface Faults {
   shortAtChunk?: number;
   /** The blob is durable and the answer to finish() is lost. */
   loseFinishAnswer?: boolean;
+  /** The next pull ends so. */
+  failPull?: NodeErrorKind;
 }
 
 export interface StoredBlob {
@@ -55,8 +60,14 @@ export class FakeNode implements NodeClient {
   readonly member: MemberId;
   readonly blobs = new Map<BlobId, StoredBlob>();
   faults: Faults = {};
-  readonly calls = { read: 0, write: 0, confirm: 0, delete: 0, status: 0 };
+  readonly calls = { read: 0, write: 0, confirm: 0, delete: 0, status: 0, pull: 0 };
+  /** Data requests that met the wrong epoch or state. */
+  refused = 0;
+  state: NodeState = 'serving';
+  epoch = 1 as Epoch;
   openHandles = 0;
+  /** All nodes of the world, to pull from. */
+  peers: ReadonlyMap<MemberId, FakeNode> = new Map();
   readonly #clock: Clock;
   readonly #random: Random;
 
@@ -84,14 +95,30 @@ export class FakeNode implements NodeClient {
     if (isSilent || this.faults.stopped) throw this.error('timeout');
   }
 
+  /** What a data request meets before anything else. */
+  admit(options?: { epoch?: Epoch; lastResort?: boolean }): void {
+    const { epoch } = options ?? {};
+    if (epoch !== undefined && epoch < this.epoch) {
+      this.refused += 1;
+      const stale = this.error('stale-epoch');
+      stale.epoch = this.epoch;
+      throw stale;
+    }
+    if (epoch !== undefined) this.epoch = epoch;
+    if (this.state === 'serving' || (this.state === 'resyncing' && options?.lastResort)) return;
+    this.refused += 1;
+    throw this.error('fenced');
+  }
+
   async write(
     id: BlobId,
     size: number,
     intent: WriteIntent,
-    options?: { signal?: AbortSignal },
+    options?: { epoch?: Epoch; signal?: AbortSignal },
   ): Promise<BlobWriter> {
     this.calls.write += 1;
     await this.answer(FAKE_DEADLINES.firstByteMs, options?.signal);
+    this.admit(options);
     if (this.faults.full) throw this.error('full');
     return new FakeWriter(this, id, size, intent);
   }
@@ -100,14 +127,36 @@ export class FakeNode implements NodeClient {
     id: BlobId,
     blob: { size: number; root: Buffer },
     range: { firstChunk: number; lastChunk: number },
-    options?: { signal?: AbortSignal },
+    options?: { epoch?: Epoch; signal?: AbortSignal; lastResort?: boolean },
   ): Promise<BlobReader> {
     this.calls.read += 1;
     await this.answer(FAKE_DEADLINES.firstByteMs, options?.signal);
+    this.admit(options);
     const stored = this.blobs.get(id);
     if (!stored) throw this.error('not-found');
     if (!stored.root.equals(blob.root) || stored.size !== blob.size) throw this.error('corrupt');
     return new FakeReader(this, stored, range);
+  }
+
+  async pull({ sources, blobs }: PullRequest, signal?: AbortSignal): Promise<readonly PullResult[]> {
+    this.calls.pull += 1;
+    await this.answer(FAKE_DEADLINES.firstByteMs, signal);
+    const fault = this.faults.failPull;
+    delete this.faults.failPull;
+    return blobs.map(({ id, size, root, state, intent }) => {
+      const failed = (kind: NodeErrorKind): PullResult => ({ id, outcome: 'failed', kind, error: kind });
+      if (fault) return failed(fault);
+      if (this.blobs.has(id)) return { id, outcome: 'had' };
+      if (this.faults.full) return failed('full');
+      for (const source of sources) {
+        const peer = this.peers.get(source.member);
+        const stored = peer?.blobs.get(id);
+        if (!stored || peer!.faults.down || peer!.faults.stopped || !stored.root.equals(root)) continue;
+        this.blobs.set(id, { id, size, root, state, intent, chunks: stored.chunks });
+        return { id, outcome: 'pulled' };
+      }
+      return failed('not-found');
+    });
   }
 
   async stat(id: BlobId): Promise<InventoryEntry | null> {

@@ -35,6 +35,8 @@ interface Kept {
 }
 export interface Tally {
   written: number;
+  /** Of those: with a handoff. */
+  handedOff: number;
   refused: number;
   read: number;
   broken: number;
@@ -44,7 +46,7 @@ export interface Tally {
 
 /** Runs all of them; the first that fails is printed with the command that replays it. */
 export async function runSchedules(seeds: Iterable<number>): Promise<Tally> {
-  const total: Tally = { written: 0, refused: 0, read: 0, broken: 0, ms: 0 };
+  const total: Tally = { written: 0, handedOff: 0, refused: 0, read: 0, broken: 0, ms: 0 };
   for (const seed of seeds) {
     try {
       const tally = await runSchedule(seed);
@@ -63,7 +65,7 @@ export async function runSchedule(seed: number): Promise<Tally> {
     pairs: whole(random, 1, 4),
     center: random() < 0.5 ? 'a' : null,
   });
-  const tally: Tally = { written: 0, refused: 0, read: 0, broken: 0, ms: 0 };
+  const tally: Tally = { written: 0, handedOff: 0, refused: 0, read: 0, broken: 0, ms: 0 };
   const kept: Kept[] = [];
   let isOver = false;
   const weather = (async () => {
@@ -105,6 +107,7 @@ function drawFaults(random: Random): Faults {
     ...maybe(0.05, { endAtChunk: at() }),
     ...maybe(0.05, { shortAtChunk: at() }),
     ...maybe(0.1, { loseFinishAnswer: true }),
+    ...maybe(0.1, { failPull: 'unreachable' }),
   };
 }
 
@@ -153,9 +156,11 @@ async function writeOne(world: World, random: Random, kept: Kept[], tally: Tally
     );
     assert.equal(failure, null, 'a write was acknowledged although its source failed');
     assert.equal(blob.size, size);
-    for (const node of world.holders(blob)) assertReplica(node, blob, bytes);
+    assertTwoSides(world, blob);
+    for (const node of world.replicas(blob)) assertReplica(node, blob, bytes);
     kept.push({ blob, bytes });
     tally.written += 1;
+    if (blob.offMap) tally.handedOff += 1;
   } catch (error) {
     const isExpected =
       error instanceof BytesUnavailable ||
@@ -172,6 +177,16 @@ async function writeOne(world: World, random: Random, kept: Kept[], tally: Tally
   );
 }
 
+/** Two replicas on two nodes; one that is not at home stands for its absent member, beside the survivor. */
+function assertTwoSides(world: World, blob: BlobRef): void {
+  const { offMap = [], absent = [] } = blob;
+  const members = world.replicas(blob).map(({ member }) => member);
+  assert.equal(new Set(members).size, 2, `${blob.id} is on ${members.join(' ')}`);
+  assert.equal(offMap.length, absent.length);
+  const centers = new Set(members.map((member) => world.topology.members.get(member)!.center));
+  assert.equal(centers.size, offMap.length > 0 ? 1 : 2);
+}
+
 function assertReplica(node: FakeNode, blob: BlobRef, bytes: Buffer): void {
   const stored = node.blobs.get(blob.id);
   assert(stored, `${node.member} was acknowledged and has no replica`);
@@ -184,7 +199,7 @@ function assertReplica(node: FakeNode, blob: BlobRef, bytes: Buffer): void {
 /** One node loses a replica, for good. */
 function loseOne(world: World, random: Random, kept: readonly Kept[]): void {
   const victim = kept[whole(random, 0, kept.length - 1)];
-  if (victim) world.holders(victim.blob)[whole(random, 0, 1)]!.blobs.delete(victim.blob.id);
+  if (victim) world.replicas(victim.blob)[whole(random, 0, 1)]!.blobs.delete(victim.blob.id);
 }
 
 async function readOne(world: World, random: Random, kept: readonly Kept[], tally: Tally): Promise<void> {
@@ -228,7 +243,7 @@ async function afterwards(world: World, kept: readonly Kept[], tally: Tally): Pr
   }
   assert.deepEqual(world.dosm.suspects(), [], 'probes clear suspects');
   for (const { blob, bytes } of kept) {
-    const survivors = world.holders(blob).filter((node) => node.blobs.has(blob.id));
+    const survivors = world.replicas(blob).filter((node) => node.blobs.has(blob.id));
     if (survivors.length === 0) continue;
     for (const node of survivors) assertReplica(node, blob, bytes);
     const [faulty] = survivors.length === 2 ? survivors : [];

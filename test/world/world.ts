@@ -3,12 +3,14 @@ import pino from 'pino';
 import type { Random } from '../../src/base/clock.ts';
 import type { BlobId, MemberId, PairId, WriteId } from '../../src/base/ids.ts';
 import type { BlobRef } from '../../src/ddm/catalog.ts';
-import { createDosm, type GatewayDosm } from '../../src/dosm/create.ts';
+import { createDosm, type DosmOptions, type GatewayDosm } from '../../src/dosm/create.ts';
 import type { WriteRequest } from '../../src/dosm/dosm.ts';
 import type { DosmTuning } from '../../src/dosm/tuning.ts';
+import type { ConditionView } from '../../src/twin/condition.ts';
 import { buildTopology } from '../../src/twin/load.ts';
 import type { Topology } from '../../src/twin/topology.ts';
 import { FakeNode } from './fake-node.ts';
+import { WorldRecord } from './record.ts';
 import { seededRandom, whole } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -19,27 +21,46 @@ export interface World {
   readonly topology: Topology;
   readonly nodes: ReadonlyMap<MemberId, FakeNode>;
   readonly dosm: GatewayDosm;
+  readonly record: WorldRecord;
+  /** What the DOSM knows of the record. */
+  readonly conditions: ConditionView;
   holders(blob: { pair: PairId }): readonly [FakeNode, FakeNode];
+  /** The nodes that a blob's row names: its pair's but for the absent, and the handoffs. */
+  replicas(blob: BlobRef): readonly FakeNode[];
 }
 
 export function makeWorld(
   seed: number,
-  options: { pairs?: number; center?: string | null; tuning?: Partial<DosmTuning> } = {},
+  options: { pairs?: number; center?: string | null; tuning?: Partial<DosmTuning>; centers?: 1 | 2 } & Pick<
+    DosmOptions,
+    'finder' | 'onDamage' | 'onFoundOffMap'
+  > = {},
 ): World {
   const random = seededRandom(seed);
   const clock = new VirtualClock();
   const hosts = Array.from({ length: options.pairs ?? 2 }, (_, index) => 11 + index);
   const topology = buildTopology({
-    centers: [
-      { name: 'a', subnets: ['10.1.0.0/24'] },
-      { name: 'b', subnets: ['10.2.0.0/24'] },
-    ],
+    centers:
+      options.centers === 1
+        ? [{ name: 'a', subnets: ['10.1.0.0/24', '10.2.0.0/24'] }]
+        : [
+            { name: 'a', subnets: ['10.1.0.0/24'] },
+            { name: 'b', subnets: ['10.2.0.0/24'] },
+          ],
     members: hosts.flatMap((host) =>
       [1, 2].map((net) => ({ kind: 'node' as const, address: `10.${net}.0.${host}`, port: 7100 })),
     ),
   });
   const nodes = new Map([...topology.members.keys()].map((id) => [id, new FakeNode(id, clock, random)]));
+  for (const node of nodes.values()) node.peers = nodes;
+  const record = new WorldRecord(topology);
+  const conditions = record.view(clock);
+  const { finder, onDamage, onFoundOffMap } = options;
   const dosm = createDosm({
+    conditions,
+    ...(finder && { finder }),
+    ...(onDamage && { onDamage }),
+    ...(onFoundOffMap && { onFoundOffMap }),
     topology,
     clients: nodes,
     center: options.center ?? null,
@@ -56,7 +77,11 @@ export function makeWorld(
     const [first, second] = topology.pairs.get(blob.pair)!.members;
     return [nodes.get(first)!, nodes.get(second)!];
   };
-  return { seed, random, clock, topology, nodes, dosm, holders };
+  const replicas = (blob: BlobRef): readonly FakeNode[] => [
+    ...holders(blob).filter(({ member }) => !blob.absent?.includes(member)),
+    ...(blob.offMap ?? []).map((member) => nodes.get(member)!),
+  ];
+  return { seed, random, clock, topology, nodes, dosm, record, conditions, holders, replicas };
 }
 
 export async function* piecesOf(bytes: Buffer, pieceBytes = 65_536): AsyncGenerator<Buffer> {

@@ -1,10 +1,12 @@
 /**
  * Bytes in, one commit, and what becomes of the bytes. Invariant: blobs of a commit that is done are confirmed, of one
- * that is refused discarded, of one whose outcome is unknown neither (the reaper asks the directory later).
+ * that is refused discarded, of one whose outcome is unknown neither (the reaper asks the directory later). A commit
+ * under an epoch that has passed is repeated, inside the same request, once the bytes satisfy the new one.
  */
 import { newWriteId, type WriteId } from '../../base/ids.ts';
-import type { BlobRef, CompleteRefusal, Outcome } from '../../ddm/catalog.ts';
+import type { CompleteRefusal, Durability, NewBlobContent, Outcome } from '../../ddm/catalog.ts';
 import type { WriteRequest } from '../../dosm/dosm.ts';
+import { FIRST_EPOCH } from '../../twin/condition.ts';
 import { S3Error } from '../errors.ts';
 import { serviceUnavailable } from '../lower-errors.ts';
 import type { OperationContext, RequestBody } from '../operation.ts';
@@ -16,9 +18,7 @@ export type ByteSource = Pick<RequestBody, 'length' | 'stream' | 'result'>;
 
 export interface Written {
   readonly writeId: WriteId;
-  readonly content:
-    | { readonly kind: 'empty' }
-    | { readonly kind: 'blob'; readonly blob: BlobRef; readonly intentAt: number };
+  readonly content: { readonly kind: 'empty' } | NewBlobContent;
   readonly md5: string;
   readonly checksums: ReturnType<RequestBody['result']>['checksums'];
 }
@@ -45,29 +45,53 @@ export async function writeBytes(
     placement: options.placement,
     intent: { bucket: ctx.bucketName, key: ctx.key, ...options.part },
     writeId,
+    durability: durabilityOf(ctx),
     signal: ctx.signal,
   });
   return { writeId, content: { kind: 'blob', ...written }, ...source.result() };
 }
 
-export const blobsOf = (written: Written): readonly BlobRef[] =>
-  written.content.kind === 'blob' ? [written.content.blob] : [];
+const durabilityOf = (ctx: OperationContext): Durability => ctx.bucket?.durability ?? 'two-copies';
+
+/** Commits of one request while the conditions of its pair change under it. */
+const COMMITS_MAX = 4;
 
 /**
- * The value of a commit that named these new blobs.
+ * The value of the commit of what was written. `commit` is called again, with the same write id, after `stale-epoch`.
  * @throws {S3Error} what `refused` gives, or ServiceUnavailable when the outcome is unknown
+ * @throws {BytesUnavailable} when the bytes cannot be made to satisfy the new epoch
  */
-export async function settleBytes<T, R extends string>(
+export async function commitBytes<T, R extends string>(
   ctx: OperationContext,
-  blobs: readonly BlobRef[],
-  commit: Promise<Outcome<T, R>>,
-  refused: (reason: R) => S3Error,
+  written: Written,
+  commit: (content: Written['content']) => Promise<Outcome<T, R | 'stale-epoch'>>,
+  refused: (reason: R | 'stale-epoch') => S3Error,
 ): Promise<T> {
-  // A rejection (the directory is away) leaves the blobs alone too: nobody knows what it has seen.
-  const outcome = await commit;
-  if (blobs.length > 0 && outcome.outcome === 'done') ctx.services.dosm.confirm(blobs);
-  if (blobs.length > 0 && outcome.outcome === 'refused') ctx.services.dosm.discard(blobs);
-  return settle(outcome, refused);
+  const { dosm } = ctx.services;
+  let { content } = written;
+  for (let commits = 1; ; commits++) {
+    // A rejection (the directory is away) leaves the blob alone too: nobody knows what it has seen.
+    const outcome = await commit(content);
+    if (content.kind === 'empty') return settle(outcome, refused);
+    if (outcome.outcome === 'done') dosm.confirm([content.blob]);
+    if (outcome.outcome !== 'refused') return settle(outcome, refused);
+    if (outcome.reason !== 'stale-epoch' || commits === COMMITS_MAX) {
+      dosm.discard([content.blob]);
+      return settle(outcome, refused);
+    }
+    content = await reaffirmed(ctx, content);
+  }
+}
+
+async function reaffirmed(ctx: OperationContext, content: NewBlobContent): Promise<NewBlobContent> {
+  const { dosm } = ctx.services;
+  const { kind: _, epoch = FIRST_EPOCH, ...written } = content;
+  try {
+    return { kind: 'blob', ...(await dosm.reaffirm({ ...written, epoch }, durabilityOf(ctx))) };
+  } catch (error) {
+    dosm.discard([content.blob]);
+    throw error;
+  }
 }
 
 /** What a client is told when the catalog refuses. */

@@ -7,7 +7,7 @@ import { newWriteId } from '../../base/ids.ts';
 import type { ObjectAttributes, ObjectChecksum, PutDone, PutVersion } from '../../ddm/catalog.ts';
 import { S3Error } from '../errors.ts';
 import { checksumTags, DEFAULT_ALGORITHM, requestedAlgorithm } from '../objects/checksums.ts';
-import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
+import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
 import {
   bytesOf,
@@ -22,6 +22,7 @@ import { ownerOf } from '../objects/owner.ts';
 import { newVersionHeaders, versionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import { settle } from '../outcomes.ts';
 import { quoted, tag, xmlDate, xmlDocument } from '../xml.ts';
 
 export const copyObject: OperationRow = {
@@ -95,7 +96,7 @@ async function shareBytes(
     content: { kind: 'share', content: version.content },
   });
   if (outcome.outcome === 'refused' && outcome.reason === 'blob-dying') return null;
-  const done = await settleBytes(ctx, [], Promise.resolve(outcome), (reason) => refusalError(ctx, reason));
+  const done = settle(outcome, (reason) => refusalError(ctx, reason));
   return { done, etag: version.etag, checksum };
 }
 
@@ -119,9 +120,13 @@ async function streamBytes(ctx: OperationContext, source: OpenedSource, put: Com
     extraChecksums: [algorithm],
   });
   const checksum = { algorithm, type: 'FULL_OBJECT', value: written.checksums[algorithm]! } as const;
-  const { writeId, content, md5 } = written;
-  const commit = ctx.services.catalog.putVersion({ ...put, writeId, etag: md5, checksum, content });
-  const done = await settleBytes(ctx, blobsOf(written), commit, (reason) => refusalError(ctx, reason));
+  const { writeId, md5 } = written;
+  const done = await commitBytes(
+    ctx,
+    written,
+    (content) => ctx.services.catalog.putVersion({ ...put, writeId, etag: md5, checksum, content }),
+    (reason) => refusalError(ctx, reason),
+  );
   return { done, etag: md5, checksum };
 }
 

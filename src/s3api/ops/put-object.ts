@@ -5,7 +5,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import { S3Error } from '../errors.ts';
 import { checksumHeaders, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
-import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
+import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
 import { requestedLocks, requireChecksumOfLocked } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
@@ -41,7 +41,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     extraChecksums: [algorithm],
   });
   const checksum = { algorithm, type: 'FULL_OBJECT', value: written.checksums[algorithm]! } as const;
-  const commit = catalog.putVersion({
+  const put = {
     writeId: written.writeId,
     bucketId: bucket.id,
     key: ctx.key,
@@ -51,9 +51,13 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     attributes,
     checksum,
     ...(condition === undefined ? {} : { condition }),
-    content: written.content,
-  });
-  const done = await settleBytes(ctx, blobsOf(written), commit, (reason) => refusalError(ctx, reason));
+  };
+  const done = await commitBytes(
+    ctx,
+    written,
+    (content) => catalog.putVersion({ ...put, content }),
+    (reason) => refusalError(ctx, reason),
+  );
   return {
     status: 200,
     headers: {

@@ -5,13 +5,14 @@
 import { newWriteId } from '../../base/ids.ts';
 import type { ChecksumAlgorithm, ManifestPart, PutPart, Upload } from '../../ddm/catalog.ts';
 import { checksumTag } from '../objects/checksums.ts';
-import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
+import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { bytesOf, type OpenedSource, openCopySource, requireCopySize } from '../objects/copying.ts';
 import { type ByteRange, parseCopySourceRange } from '../objects/ranges.ts';
 import { versionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
 import { algorithmOf, partNumberOf, requireUpload } from '../objects/uploads.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import { settle } from '../outcomes.ts';
 import { quoted, tag, xmlDate, xmlDocument } from '../xml.ts';
 
 export const uploadPartCopy: OperationRow = {
@@ -113,7 +114,7 @@ async function shareBlob(
     content: { kind: 'share', blob: whole.blob },
   });
   if (outcome.outcome === 'refused' && outcome.reason === 'blob-dying') return null;
-  const done = await settleBytes(ctx, [], Promise.resolve(outcome), (reason) => refusalError(ctx, reason));
+  const done = settle(outcome, (reason) => refusalError(ctx, reason));
   return { lastModified: done.lastModified, etag, checksum };
 }
 
@@ -128,12 +129,14 @@ async function streamBytes(ctx: OperationContext, source: OpenedSource, target: 
     extraChecksums: [algorithm],
   });
   const checksum = written.checksums[algorithm]!;
-  const { writeId, content, md5: etag } = written;
-  const commit = ctx.services.catalog.putPart({
-    ...partKey(ctx, upload, partNumber),
-    ...{ writeId, size: bytes.length, etag, checksum, content },
-  });
-  const done = await settleBytes(ctx, blobsOf(written), commit, (reason) => refusalError(ctx, reason));
+  const { writeId, md5: etag } = written;
+  const part = { ...partKey(ctx, upload, partNumber), writeId, size: bytes.length, etag, checksum };
+  const done = await commitBytes(
+    ctx,
+    written,
+    (content) => ctx.services.catalog.putPart({ ...part, content }),
+    (reason) => refusalError(ctx, reason),
+  );
   return { lastModified: done.lastModified, etag, checksum };
 }
 

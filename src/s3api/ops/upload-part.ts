@@ -3,7 +3,7 @@ import { LIMITS } from '../../base/limits.ts';
 import type { ChecksumAlgorithm, Upload } from '../../ddm/catalog.ts';
 import { S3Error } from '../errors.ts';
 import { checksumHeader, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
-import { blobsOf, refusalError, settleBytes, writeBytes } from '../objects/commits.ts';
+import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { algorithmOf, partNumberOf, requireUpload } from '../objects/uploads.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { quoted } from '../xml.ts';
@@ -36,7 +36,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     part: { uploadId, partNumber },
     extraChecksums: shown === stored ? [stored] : [stored, shown],
   });
-  const commit = catalog.putPart({
+  const part = {
     writeId: written.writeId,
     bucketId: ctx.bucket!.id,
     uploadId,
@@ -44,9 +44,13 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     size: body.length,
     etag: written.md5,
     checksum: written.checksums[stored]!,
-    content: written.content,
-  });
-  await settleBytes(ctx, blobsOf(written), commit, (reason) => refusalError(ctx, reason));
+  };
+  await commitBytes(
+    ctx,
+    written,
+    (content) => catalog.putPart({ ...part, content }),
+    (reason) => refusalError(ctx, reason),
+  );
   return {
     status: 200,
     headers: { etag: quoted(written.md5), [checksumHeader(shown)]: written.checksums[shown] },

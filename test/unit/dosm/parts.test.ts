@@ -179,7 +179,9 @@ function notices(queuedIdsMax = 100) {
     batches.push(ids.length);
     return confirm(ids);
   };
-  const queue = new NodeNotices(new Map([[node.member, node]]), {
+  const queue = new NodeNotices({
+    clients: new Map([[node.member, node]]),
+    isServing: () => true,
     clock,
     flushMs: 100,
     batchIdsMax: 10,

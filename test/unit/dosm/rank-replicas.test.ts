@@ -8,6 +8,7 @@ const replica = (member: string, center: string, more: Partial<Replica> = {}): R
   member: member as MemberId,
   center,
   isOnMap: true,
+  isAbsent: false,
   isSuspect: false,
   hasFailed: false,
   ...more,
