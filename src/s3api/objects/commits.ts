@@ -5,8 +5,7 @@
  */
 import { newWriteId, type WriteId } from '../../base/ids.ts';
 import type { CompleteRefusal, Durability, NewBlobContent, Outcome } from '../../ddm/catalog.ts';
-import type { WriteRequest } from '../../dosm/dosm.ts';
-import { FIRST_EPOCH } from '../../twin/condition.ts';
+import type { WriteRequest, WrittenBlob } from '../../dosm/dosm.ts';
 import { S3Error } from '../errors.ts';
 import { serviceUnavailable } from '../lower-errors.ts';
 import type { OperationContext, RequestBody } from '../operation.ts';
@@ -16,9 +15,12 @@ import { missingObjectLock } from './locks.ts';
 /** A request's body, or the bytes of another object. */
 export type ByteSource = Pick<RequestBody, 'length' | 'stream' | 'result'>;
 
+/** What the commit is told of new bytes. */
+type WrittenContent = NewBlobContent & WrittenBlob;
+
 export interface Written {
   readonly writeId: WriteId;
-  readonly content: { readonly kind: 'empty' } | NewBlobContent;
+  readonly content: { readonly kind: 'empty' } | WrittenContent;
   readonly md5: string;
   readonly checksums: ReturnType<RequestBody['result']>['checksums'];
 }
@@ -83,11 +85,11 @@ export async function commitBytes<T, R extends string>(
   }
 }
 
-async function reaffirmed(ctx: OperationContext, content: NewBlobContent): Promise<NewBlobContent> {
+async function reaffirmed(ctx: OperationContext, content: WrittenContent): Promise<WrittenContent> {
   const { dosm } = ctx.services;
-  const { kind: _, epoch = FIRST_EPOCH, ...written } = content;
+  const { kind, ...written } = content;
   try {
-    return { kind: 'blob', ...(await dosm.reaffirm({ ...written, epoch }, durabilityOf(ctx))) };
+    return { kind, ...(await dosm.reaffirm(written, durabilityOf(ctx))) };
   } catch (error) {
     dosm.discard([content.blob]);
     throw error;
