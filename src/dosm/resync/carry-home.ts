@@ -1,0 +1,325 @@
+/**
+ * Carries missing replicas home, for the repair job and for resync alike: the member pulls from whoever holds the blob,
+ * every byte verified; then the repair ends; then the handoff copy that stood for it is dropped.
+ * Invariants: what stands off the map is given up only when the member has verified its own replica and the twin says
+ * that it has one too, so that two remain; a blob that nobody is known to have stays listed as lost.
+ */
+import type { Clock, Random } from '../../base/clock.ts';
+import type { BlobId, MemberId } from '../../base/ids.ts';
+import type { BlobRef, Repair, RepairReason } from '../../ddm/catalog.ts';
+import { type InventoryEntry, NodeError, type PullResult } from '../../nodes/protocol.ts';
+import type { ConditionView } from '../../twin/condition.ts';
+import type { Pair, Topology } from '../../twin/topology.ts';
+import { isSameBlob } from './compare.ts';
+import { homeIntent } from './judge.ts';
+import { type PullDeps, pullBlobs, type WantedBlob } from './pull.ts';
+import type { ReplicaClient, ReplicaClients, WholeCatalog } from './types.ts';
+
+export interface CarryDeps extends PullDeps {
+  readonly catalog: Pick<
+    WholeCatalog,
+    'addRepairs' | 'finishRepairs' | 'postponeRepairs' | 'findBlobs' | 'recordOffMap'
+  >;
+  readonly clients: ReplicaClients;
+  readonly topology: Pick<Topology, 'members' | 'pairs'>;
+  readonly view: ConditionView;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Looks for a blob that no holder on record has; who may have it. */
+  readonly find?: (blob: BlobRef, signal: AbortSignal) => Promise<readonly MemberId[]>;
+}
+export interface CarryCounts {
+  repaired: number;
+  postponed: number;
+  pulledBytes: number;
+  /** Handoff copies dropped, and those that could not be: the sweep of handoffs finds them. */
+  handoffsDropped: number;
+  handoffsLeft: number;
+  lost: number;
+}
+export const newCarryCounts = (): CarryCounts => ({
+  ...{ repaired: 0, postponed: 0, pulledBytes: 0, handoffsDropped: 0, handoffsLeft: 0, lost: 0 },
+});
+
+const STATS_AT_ONCE = 16;
+const RETRY_MS_FIRST = 1_000;
+const RETRY_MS_MAX = 300_000;
+const ERROR_CHARS_MAX = 200;
+
+/** What is known of one repair before the bytes move. */
+interface Plan {
+  readonly repair: Repair;
+  readonly blob: WantedBlob;
+  /** Those who said that they have it, in the order in which they are asked. */
+  readonly sources: readonly MemberId[];
+  readonly twinHasIt: boolean;
+}
+type Failure = { readonly repair: Repair; readonly error: string; readonly reason?: RepairReason };
+
+/** Ends or postpones each of the repairs, all of them for `member`. @throws what the catalog threw, and the signal's reason */
+export async function carryHome(
+  deps: CarryDeps,
+  member: MemberId,
+  repairs: readonly Repair[],
+  counts: CarryCounts,
+  signal: AbortSignal,
+): Promise<void> {
+  const target = deps.clients.get(member);
+  if (!target) return postpone(deps, repairs.map(failing('no connection to the member')), counts);
+  const silent = new Set<MemberId>();
+  const planned = await eachOf(repairs, STATS_AT_ONCE, (repair) => {
+    signal.throwIfAborted();
+    return planOne(deps, target, repair, silent, signal);
+  });
+  await postpone(
+    deps,
+    planned.flatMap((plan) => ('error' in plan ? [plan] : [])),
+    counts,
+  );
+  const groups = Map.groupBy(
+    planned.flatMap((plan) => ('error' in plan ? [] : [plan])),
+    (plan) => plan.sources.join(),
+  );
+  for (const plans of groups.values()) await pullGroup(deps, target, plans, counts, signal);
+}
+
+async function planOne(
+  deps: CarryDeps,
+  target: ReplicaClient,
+  repair: Repair,
+  silent: Set<MemberId>,
+  signal: AbortSignal,
+): Promise<Plan | Failure> {
+  const { blob, member } = repair;
+  const twin = deps.topology.pairs.get(blob.pair)?.members.find((other) => other !== member);
+  const holders = holdersOf(deps, blob, member);
+  let found = await askAll(deps, holders.asked, blob, silent);
+  if (found.has.size === 0 && found.silent.length === 0 && holders.leftOut.length === 0) {
+    const sought = ((await deps.find?.(blob, signal)) ?? []).filter((other) => other !== member);
+    found = await askAll(deps, sought, blob, silent);
+    // From now on it is known, so that the copy is given up when the replica is home.
+    for (const other of found.has.keys())
+      if (!isOfPair(deps, blob, other)) await deps.catalog.recordOffMap(blob.id, other);
+  }
+  const { id, size, root } = blob;
+  const [first] = found.has.values();
+  if (first) {
+    const wanted: WantedBlob = {
+      id,
+      size,
+      root,
+      state: 'confirmed',
+      intent: homeIntent(first),
+      replace: true,
+    };
+    const twinHasIt = twin !== undefined && found.has.has(twin);
+    return { repair, blob: wanted, sources: [...found.has.keys()], twinHasIt };
+  }
+  return planWithoutSource(target, repair, [...found.silent, ...holders.leftOut]);
+}
+
+/** Nobody else has it: perhaps the member does, and the repair was for nothing. */
+async function planWithoutSource(
+  target: ReplicaClient,
+  repair: Repair,
+  unasked: readonly MemberId[],
+): Promise<Plan | Failure> {
+  const { blob } = repair;
+  const own = await askOne(target, blob);
+  if (own && own !== 'silent' && (await verifies(target, blob.id))) {
+    const wanted: WantedBlob = { ...own, state: 'confirmed', intent: homeIntent(own), replace: true };
+    return { repair, blob: wanted, sources: [], twinHasIt: false };
+  }
+  if (own === 'silent') return { repair, error: `${target.member} does not answer` };
+  if (unasked.length > 0)
+    return { repair, error: `no replica among those that answer; not asked: ${unasked.join(', ')}` };
+  return { repair, error: 'no replica was found anywhere', reason: 'lost' };
+}
+
+async function pullGroup(
+  deps: CarryDeps,
+  target: ReplicaClient,
+  plans: readonly Plan[],
+  counts: CarryCounts,
+  signal: AbortSignal,
+): Promise<void> {
+  const sources = plans[0]!.sources;
+  let at = 0;
+  const onBatch = async (results: readonly PullResult[], bytes: number) => {
+    counts.pulledBytes += bytes;
+    const batch = plans.slice(at, at + results.length);
+    at += results.length;
+    await settle(deps, target, batch, results, counts);
+  };
+  try {
+    if (sources.length === 0)
+      await onBatch(
+        plans.map(({ blob: { id } }) => ({ id, outcome: 'had' }) as const),
+        0,
+      );
+    else
+      await pullBlobs(
+        deps,
+        target,
+        sources,
+        plans.map((plan) => plan.blob),
+        signal,
+        onBatch,
+      );
+  } catch (error) {
+    if (!(error instanceof NodeError) || signal.aborted) throw error;
+    await postpone(
+      deps,
+      plans.slice(at).map(({ repair }) => failing(error.message)(repair)),
+      counts,
+    );
+  }
+}
+
+async function settle(
+  deps: CarryDeps,
+  target: ReplicaClient,
+  plans: readonly Plan[],
+  results: readonly PullResult[],
+  counts: CarryCounts,
+): Promise<void> {
+  const failures: Failure[] = [];
+  const home: Plan[] = [];
+  for (const [index, plan] of plans.entries()) {
+    const { outcome, kind, error } = results[index]!;
+    if (outcome === 'failed') failures.push({ repair: plan.repair, error: error ?? kind ?? 'not pulled' });
+    else home.push(plan);
+  }
+  const live = await liveOf(deps, target, home);
+  const done = live.filter(({ repair, twinHasIt }) => twinHasIt || !repair.blob.offMap?.length);
+  for (const { repair } of live.filter((plan) => !done.includes(plan)))
+    failures.push({ repair, error: 'it is home, but its twin is not: what stands for it stays' });
+  await postpone(deps, failures, counts);
+  if (done.length === 0) return;
+  const given = await deps.catalog.finishRepairs(
+    done.map(({ repair }) => ({ blobId: repair.blob.id, member: repair.member })),
+  );
+  counts.repaired += done.length;
+  await dropCopies(deps, given, counts);
+}
+
+/** A blob that died meanwhile may have been reclaimed before its replica came: then nobody would ever drop that. */
+async function liveOf(deps: CarryDeps, target: ReplicaClient, plans: readonly Plan[]): Promise<Plan[]> {
+  if (plans.length === 0) return [];
+  const ids = plans.map(({ blob }) => blob.id);
+  const live = new Set((await deps.catalog.findBlobs(ids)).map(({ id }) => id));
+  const dead = ids.filter((id) => !live.has(id));
+  if (dead.length > 0) await target.drop(dead);
+  return plans.filter(({ blob }) => live.has(blob.id));
+}
+
+/** Gives up copies off the map that no row names any more. */
+export async function dropCopies(
+  deps: Pick<CarryDeps, 'clients'>,
+  copies: readonly { blobId: BlobId; member: MemberId }[],
+  counts: Pick<CarryCounts, 'handoffsDropped' | 'handoffsLeft'>,
+): Promise<void> {
+  for (const [member, own] of Map.groupBy(copies, (copy) => copy.member)) {
+    try {
+      const client = deps.clients.get(member);
+      if (!client) throw new NodeError('unreachable', member, 'no client for this member');
+      await client.drop(own.map((copy) => copy.blobId));
+      counts.handoffsDropped += own.length;
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error;
+      counts.handoffsLeft += own.length;
+    }
+  }
+}
+
+/** Who may have a replica: the twin first, then who holds one off the map; resyncing ones last, failed-over ones not. */
+export function holdersOf(
+  { topology, view }: { readonly topology: Pick<Topology, 'pairs'>; readonly view: ConditionView },
+  blob: Pick<BlobRef, 'pair' | 'offMap'>,
+  except: MemberId,
+): { readonly asked: readonly MemberId[]; readonly leftOut: readonly MemberId[] } {
+  const pair: Pair | undefined = topology.pairs.get(blob.pair);
+  const all = [...new Set([...(pair?.members ?? []), ...(blob.offMap ?? [])])].filter((m) => m !== except);
+  const inState = (state: string) => all.filter((member) => view.stateOf(member) === state);
+  return { asked: [...inState('serving'), ...inState('resyncing')], leftOut: inState('failed-over') };
+}
+
+const isOfPair = (deps: CarryDeps, blob: BlobRef, member: MemberId): boolean =>
+  deps.topology.pairs.get(blob.pair)?.members.includes(member) ?? false;
+
+/** Asks each what its index says; who did not answer once is not asked again in this run. */
+async function askAll(
+  deps: CarryDeps,
+  members: readonly MemberId[],
+  blob: BlobRef,
+  silent: Set<MemberId>,
+): Promise<{ has: Map<MemberId, InventoryEntry>; silent: MemberId[] }> {
+  const has = new Map<MemberId, InventoryEntry>();
+  for (const member of members) {
+    const client = deps.clients.get(member);
+    const answer = client && !silent.has(member) ? await askOne(client, blob) : 'silent';
+    if (answer === 'silent') silent.add(member);
+    else if (answer) has.set(member, answer);
+  }
+  return { has, silent: members.filter((member) => silent.has(member)) };
+}
+
+async function askOne(client: ReplicaClient, blob: BlobRef): Promise<InventoryEntry | 'silent' | null> {
+  try {
+    const entry = await client.stat(blob.id);
+    return entry && isSameBlob(entry, blob) ? entry : null;
+  } catch (error) {
+    if (error instanceof NodeError) return 'silent';
+    throw error;
+  }
+}
+
+async function verifies(client: ReplicaClient, id: BlobId): Promise<boolean> {
+  try {
+    return (await client.check([id])).length === 0;
+  } catch (error) {
+    if (error instanceof NodeError) return false;
+    throw error;
+  }
+}
+
+const failing =
+  (error: string) =>
+  (repair: Repair): Failure => ({ repair, error });
+
+async function postpone(
+  { catalog, random }: CarryDeps,
+  failures: readonly Failure[],
+  counts: CarryCounts,
+): Promise<void> {
+  if (failures.length === 0) return;
+  counts.postponed += failures.length;
+  counts.lost += failures.filter(({ reason }) => reason === 'lost').length;
+  await catalog.postponeRepairs(
+    failures.map(({ repair, error, reason }) => ({
+      blobId: repair.blob.id,
+      member: repair.member,
+      error: error.slice(0, ERROR_CHARS_MAX),
+      retryMs: retryMsOf(repair.attempts, random),
+      ...(reason === undefined ? {} : { reason }),
+    })),
+  );
+}
+
+/** 1 s, 2 s, 4 s … 5 min, less up to a half, so that many do not come back at once. */
+export const retryMsOf = (attempts: number, random: Random): number =>
+  Math.round(Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.min(attempts, 20)) * (0.5 + random() / 2));
+
+async function eachOf<T, R>(
+  items: readonly T[],
+  lanesMax: number,
+  run: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const lane = async () => {
+    for (let at = next++; at < items.length; at = next++) results[at] = await run(items[at]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(lanesMax, items.length) }, lane));
+  return results;
+}

@@ -1,0 +1,151 @@
+/**
+ * One pass of a returning member over what differs from its twin: each differing range is listed on both sides, judged
+ * with the catalog, and acted upon. In the pass `tombstones` nothing is pulled; in the pass `pull` everything is done.
+ * Nothing is held but a batch, and every step may be repeated, so a pass that breaks off is begun again.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { BlobId } from '../../base/ids.ts';
+import type { NewRepair } from '../../ddm/catalog.ts';
+import { NodeError, type PullResult } from '../../nodes/protocol.ts';
+import { dropCopies } from './carry-home.ts';
+import { type Difference, type DifferingRange, differences, type Sides } from './compare.ts';
+import { type Case, type CatalogSays, judge, type Verdict } from './judge.ts';
+import type { ResyncLease } from './lease.ts';
+import { type PullDeps, pullBlobs } from './pull.ts';
+import type { ReplicaClients, WholeCatalog } from './types.ts';
+
+export interface PassDeps extends PullDeps {
+  readonly catalog: Pick<
+    WholeCatalog,
+    'knownBlobs' | 'findBlobs' | 'addRepairs' | 'finishRepairs' | 'recordOffMap'
+  >;
+  readonly clients: ReplicaClients;
+  readonly clock: Clock;
+}
+export interface Pass {
+  readonly kind: 'tombstones' | 'pull';
+  readonly where: Case;
+  readonly sides: Sides;
+  readonly lease: ResyncLease;
+  readonly signal: AbortSignal;
+}
+export interface PassResult {
+  /** Blobs that rows promise on the member, that no handoff stands for, and that it did not have. */
+  owed: number;
+  /** Those that it does not have yet: queued as repairs. */
+  failed: number;
+}
+
+const JUDGED_AT_ONCE = 500;
+
+export async function runPass(
+  deps: PassDeps,
+  pass: Pass,
+  ranges: AsyncIterable<DifferingRange> | Iterable<DifferingRange>,
+): Promise<PassResult> {
+  const result: PassResult = { owed: 0, failed: 0 };
+  for await (const { prefix } of ranges) {
+    let batch: Difference[] = [];
+    for await (const difference of differences(pass.sides, prefix)) {
+      batch.push(difference);
+      if (batch.length < JUDGED_AT_ONCE) continue;
+      await settle(deps, pass, batch, result);
+      batch = [];
+    }
+    if (batch.length > 0) await settle(deps, pass, batch, result);
+  }
+  await pass.lease.save();
+  return result;
+}
+
+async function settle(
+  deps: PassDeps,
+  pass: Pass,
+  batch: readonly Difference[],
+  result: PassResult,
+): Promise<void> {
+  pass.signal.throwIfAborted();
+  const says = await askCatalog(
+    deps,
+    batch.map(({ id }) => id),
+  );
+  pass.signal.throwIfAborted();
+  const verdict = judge(batch, says, pass.where);
+  await dropDead(pass, verdict.drop);
+  for (const id of verdict.strangers) await deps.catalog.recordOffMap(id, pass.where.member);
+  await giveBack(deps, pass, verdict);
+  if (pass.kind === 'pull') await pullOwed(deps, pass, verdict, result);
+}
+
+/** In this order: see CatalogSays. */
+export async function askCatalog(
+  { catalog }: { readonly catalog: Pick<WholeCatalog, 'knownBlobs' | 'findBlobs'> },
+  ids: readonly BlobId[],
+): Promise<CatalogSays> {
+  const known = await catalog.knownBlobs(ids);
+  const live = known.size === 0 ? [] : await catalog.findBlobs([...known]);
+  return { known, live: new Map(live.map((row) => [row.id, row])) };
+}
+
+async function dropDead({ sides, lease }: Pass, ids: readonly BlobId[]): Promise<void> {
+  if (ids.length === 0) return;
+  await sides.member.drop(ids);
+  lease.figures.removedBlobs += ids.length;
+}
+
+/** What the twin lacks it gets at once; what it cannot get is a repair like any other. */
+async function giveBack(deps: PassDeps, pass: Pass, { giveBack: wanted, repairs }: Verdict): Promise<void> {
+  const { where, sides, signal } = pass;
+  const given = new Set<BlobId>();
+  if (wanted.length > 0) {
+    const results = await pullBlobs(deps, sides.twin, [where.member], wanted, signal);
+    for (const { id, outcome } of results) if (outcome !== 'failed') given.add(id);
+    const done = [...given].map((blobId) => ({ blobId, member: where.twin }));
+    const copies = done.length > 0 ? await deps.catalog.finishRepairs(done) : [];
+    await dropCopies(deps, copies, { handoffsDropped: 0, handoffsLeft: 0 });
+  }
+  const failed = repairs.filter(({ blobId }) => !given.has(blobId));
+  if (failed.length > 0) await deps.catalog.addRepairs(failed);
+}
+
+async function pullOwed(deps: PassDeps, pass: Pass, { pull }: Verdict, result: PassResult): Promise<void> {
+  const { where, sides, lease, signal } = pass;
+  result.owed += pull.filter(({ isOwed }) => isOwed).length;
+  for (const group of Map.groupBy(pull, ({ offMap }) => offMap.join()).values()) {
+    const sources = [where.twin, ...group[0]!.offMap].filter((other) => other !== where.member);
+    const byId = new Map(group.map((item) => [item.blob.id, item]));
+    const failed: PullResult[] = [];
+    const onBatch = async (results: readonly PullResult[], bytes: number) => {
+      lease.figures.pulledBlobs += results.filter(({ outcome }) => outcome === 'pulled').length;
+      lease.figures.pulledBytes += bytes;
+      lease.figures.toPull = Math.max(lease.figures.toPull, lease.figures.pulledBlobs);
+      failed.push(...results.filter(({ outcome }) => outcome === 'failed'));
+      await lease.save();
+    };
+    await pullBlobs(
+      deps,
+      sides.member,
+      sources,
+      group.map(({ blob }) => blob),
+      signal,
+      onBatch,
+    );
+    // A write in flight that was given up is not missed by anybody.
+    const owed = failed.filter(({ id }) => byId.get(id)!.isOwed);
+    result.failed += owed.length;
+    await queueFailed(deps, pass, owed);
+  }
+}
+
+/** @throws {NodeError} when the member has no room, or the twin does not answer: then nothing is known of the blobs */
+async function queueFailed(deps: PassDeps, { where }: Pass, failed: readonly PullResult[]): Promise<void> {
+  for (const { kind, error } of failed) {
+    if (kind === 'full') throw new NodeError('full', where.member, error ?? 'no room');
+    if (kind === 'unreachable' || kind === 'timeout')
+      throw new NodeError(kind, where.twin, error ?? 'the source does not answer');
+  }
+  const repairs = failed.map(
+    ({ id }): NewRepair => ({ blobId: id, member: where.member, reason: 'missing', foundBy: 'resync' }),
+  );
+  if (repairs.length > 0) await deps.catalog.addRepairs(repairs);
+}
