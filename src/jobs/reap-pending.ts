@@ -1,8 +1,8 @@
 /**
  * Settles pending blobs whose write can no longer be committed: one that a row names is confirmed (its confirmation
  * was lost), one that none names is deleted (its write was refused, broke off, or its gateway died).
- * Invariant: nothing is deleted unless every directory has answered; a node that does not answer is left for the
- * next run. Safe on many gateways at once, as both verbs are idempotent.
+ * Invariant: nothing is deleted unless every directory has answered; a node that does not answer, or does not serve, is
+ * left for a later run. Handoffs are named like any other blob. Safe on many gateways at once, as both verbs are idempotent.
  */
 import type { Clock } from '../base/clock.ts';
 import type { BlobId, MemberId } from '../base/ids.ts';
@@ -12,6 +12,7 @@ import { type NodeClient, NodeError } from '../nodes/protocol.ts';
 export interface ReapDeps {
   readonly catalog: Pick<Catalog, 'knownBlobs'>;
   readonly clients: ReadonlyMap<MemberId, NodeClient>;
+  readonly serves: (member: MemberId) => boolean;
   readonly clock: Clock;
   readonly intentMs: number;
   readonly pendingGraceMs: number;
@@ -30,6 +31,7 @@ const BATCHES_MAX = 20;
 /** Adds to `counts` as it goes. @throws what the catalog threw: then nothing more is done. */
 export async function reapPending(deps: ReapDeps, counts: ReapCounts, signal: AbortSignal): Promise<void> {
   for (const client of deps.clients.values()) {
+    if (!deps.serves(client.member)) continue;
     try {
       await reapNode(deps, client, counts, signal);
     } catch (error) {

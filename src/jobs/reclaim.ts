@@ -1,7 +1,8 @@
 /**
  * Frees the bytes of blobs that no row refers to any more: taken from the catalog (after their grace), deleted on both
  * nodes of the pair and on members off the map, then forgotten. Invariant: a row is forgotten only when every
- * member that may hold a replica has confirmed; until then it comes back in a later run.
+ * member that may hold a replica has confirmed; until then it comes back in a later run. Members that do not serve are not
+ * asked: the row is the tombstone that outlives their absence.
  */
 import type { BlobId, MemberId, PairId } from '../base/ids.ts';
 import type { BlobRef, Catalog } from '../ddm/catalog.ts';
@@ -11,6 +12,7 @@ import type { Pair } from '../twin/topology.ts';
 export interface ReclaimDeps {
   readonly catalog: Pick<Catalog, 'takeDyingBlobs' | 'forgetBlobs'>;
   readonly clients: ReadonlyMap<MemberId, NodeClient>;
+  readonly serves: (member: MemberId) => boolean;
   readonly pairs: ReadonlyMap<PairId, Pair>;
   readonly blobGraceMs: number;
   readonly batch: number;
@@ -26,7 +28,7 @@ const BATCHES_MAX = 50;
 
 /** Adds to `counts` as it goes. @throws what the catalog threw */
 export async function reclaim(deps: ReclaimDeps, counts: ReclaimCounts, signal: AbortSignal): Promise<void> {
-  const away = new Set<MemberId>();
+  const away = new Set([...deps.clients.keys()].filter((member) => !deps.serves(member)));
   for (let batches = 0; batches < BATCHES_MAX; batches += 1) {
     signal.throwIfAborted();
     const dying = await deps.catalog.takeDyingBlobs(deps.batch, deps.blobGraceMs);

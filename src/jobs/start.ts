@@ -8,10 +8,12 @@ import type { MemberId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Catalog } from '../ddm/catalog.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
+import type { ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { type LoopCounts, startLoop } from './loop.ts';
 import { type ReapCounts, reapPending } from './reap-pending.ts';
 import { type ReclaimCounts, reclaim } from './reclaim.ts';
+import { type Replication, type ReplicationOptions, startReplication } from './replication.ts';
 
 export interface JobIntervals {
   readonly reapMs: number;
@@ -39,6 +41,10 @@ export interface JobsOptions {
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly intervals?: Partial<JobIntervals>;
+  /** Members that do not serve are left alone. Absent: all serve. */
+  readonly view?: Pick<ConditionView, 'stateOf' | 'epochOf'>;
+  /** Repair and resync, where replicas may be missing; the rest of their options is taken from here. */
+  readonly replication?: Omit<ReplicationOptions, 'clock' | 'random' | 'log' | 'intentMs' | 'pendingGraceMs'>;
 }
 /** Since the start of this process. */
 export interface JobsProgress {
@@ -47,6 +53,7 @@ export interface JobsProgress {
 }
 export interface Jobs {
   progress(): JobsProgress;
+  readonly replication: Replication | null;
   /** Waits for the runs under way; they end at their next step. */
   close(): Promise<void>;
 }
@@ -54,7 +61,8 @@ export interface Jobs {
 export function startJobs(options: JobsOptions): Jobs {
   const { catalog, clients, topology, clock, random, log } = options;
   const intervals = { ...JOB_INTERVALS, ...options.intervals };
-  const shared = { ...intervals, catalog, clients, clock, pairs: topology.pairs };
+  const serves = (member: MemberId) => (options.view?.stateOf(member) ?? 'serving') === 'serving';
+  const shared = { ...intervals, catalog, clients, clock, pairs: topology.pairs, serves };
   const reapCounts: ReapCounts = { confirmed: 0, deleted: 0, nodesMissed: 0 };
   const reclaimCounts: ReclaimCounts = { reclaimed: 0, postponed: 0 };
   const reapLoop = startLoop({
@@ -73,13 +81,18 @@ export function startJobs(options: JobsOptions): Jobs {
     random,
     log,
   });
+  const { intentMs, pendingGraceMs } = intervals;
+  const replication = options.replication
+    ? startReplication({ ...options.replication, intentMs, pendingGraceMs, clock, random, log })
+    : null;
   return {
+    replication,
     progress: () => ({
       reap: { ...reapCounts, ...reapLoop.counts },
       reclaim: { ...reclaimCounts, ...reclaimLoop.counts },
     }),
     close: async () => {
-      await Promise.all([reapLoop.close(), reclaimLoop.close()]);
+      await Promise.all([reapLoop.close(), reclaimLoop.close(), replication?.close()]);
     },
   };
 }
