@@ -8,6 +8,9 @@ import { resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { z } from 'zod';
 import { LIMITS } from './base/limits.ts';
+import { parseSubnet } from './twin/address.ts';
+import { buildTopology, TopologyError } from './twin/load.ts';
+import { subnetPairProblem } from './twin/twin-map.ts';
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -153,7 +156,7 @@ const PREFIX_BITS_MAX = 24;
 /** @throws {ConfigError} */
 export function readStartConfig(flags: StartFlags): StartConfig {
   const file =
-    flags.config === undefined ? { settings: settings.parse({}) } : readFile(flags.config, startFile);
+    flags.config === undefined ? { settings: settings.parse({}) } : readFile(flags.config, startFile).data;
   const directoriesPerCenter = count('--directories-per-center', flags.directoriesPerCenter ?? '1', 1, 5);
   if (directoriesPerCenter > 1)
     throw new ConfigError('--directories-per-center: more than one is not supported yet; leave it at 1');
@@ -181,7 +184,7 @@ export function readStartConfig(flags: StartFlags): StartConfig {
 
 /** @throws {ConfigError} */
 export function readMemberConfig(path: string, kind: 'gateway' | 'node' | 'directory'): MemberConfig {
-  const config = readFile(path, member);
+  const { data: config, lineOf } = readFile(path, member);
   const listed = config.cluster.members.some((m) => m.id === config.member && m.kind === kind);
   if (kind !== 'gateway' && !listed)
     throw new ConfigError(
@@ -189,7 +192,18 @@ export function readMemberConfig(path: string, kind: 'gateway' | 'node' | 'direc
     );
   if (kind === 'gateway' && !config.gateway)
     throw new ConfigError(`${path}: gateway: is missing; say where it listens`);
+  checkTopology(config.cluster, (at) => `${path}${lineOf(['cluster', ...at])}`);
   return deepFreeze(config);
+}
+
+/** @throws {ConfigError} that names the line of the entry at fault */
+function checkTopology(config: ClusterConfig, where: (at: readonly string[]) => string): void {
+  try {
+    buildTopology(config);
+  } catch (error) {
+    if (!(error instanceof TopologyError)) throw error;
+    throw new ConfigError(`${where(error.path.map(String))}: cluster.${error.message}`, { cause: error });
+  }
 }
 
 /** Root credentials from the environment, or null. @throws {ConfigError} when only half of them is there */
@@ -243,6 +257,11 @@ function subnetsFlag(text: string): [string, string] {
     if (Number(subnet.split('/')[1]) > PREFIX_BITS_MAX)
       throw new ConfigError(`--subnets: ${subnet} is too small; give /${PREFIX_BITS_MAX} or larger`);
   }
+  const pair = [parseSubnet(first), parseSubnet(second)] as const;
+  if (!pair[0] || !pair[1])
+    throw new ConfigError(`--subnets: "${text}" must be two, e.g. ${DEFAULT_SUBNETS}`);
+  const problem = subnetPairProblem([pair[0], pair[1]]);
+  if (problem) throw new ConfigError(`--subnets: ${problem}; give two such as ${DEFAULT_SUBNETS}`);
   return [first, second];
 }
 
@@ -270,7 +289,13 @@ function pattern(name: string, text: string, expression: RegExp, expected: strin
 
 // -------------------------------------------------------------------------------------------- from files
 
-function readFile<T>(path: string, schema: z.ZodType<T>): T {
+interface ReadFile<T> {
+  readonly data: T;
+  /** `:12`, or nothing where there is no line. */
+  readonly lineOf: (at: readonly string[]) => string;
+}
+
+function readFile<T>(path: string, schema: z.ZodType<T>): ReadFile<T> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -284,14 +309,18 @@ function readFile<T>(path: string, schema: z.ZodType<T>): T {
   const wrong = document.errors[0];
   if (wrong)
     throw new ConfigError(`${path}:${lines.linePos(wrong.pos[0]).line}: ${wrong.message.split('\n')[0]}`);
+  const lineOf = (at: readonly string[]) => {
+    const node = nodeAt(document.contents, at);
+    return node?.range ? `:${lines.linePos(node.range[0]).line}` : '';
+  };
   const result = schema.safeParse(document.toJS() ?? {});
-  if (result.success) return result.data;
+  if (result.success) return { data: result.data, lineOf };
   const issue = result.error.issues[0]!;
   const at = issue.path.map(String);
   const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-  const node = nodeAt(document.contents, key === undefined ? at : [...at, key]);
-  const line = node?.range ? `:${lines.linePos(node.range[0]).line}` : '';
-  const name = key === undefined ? at.join('.') : [...at, key].join('.');
+  const full = key === undefined ? at : [...at, key];
+  const line = lineOf(full);
+  const name = full.join('.');
   const what =
     key === undefined ? issue.message : 'there is no such setting; remove it or check its spelling';
   throw new ConfigError(`${path}${line}: ${name || 'the file'}: ${what}`);

@@ -27,9 +27,14 @@ export function buildTopology(config: TopologyConfig): Topology {
   const taken = new Map<string, ConfigPath>();
   const add = (member: Member, path: ConfigPath) => {
     if (!MEMBER_ID.test(member.id)) throw new TopologyError(path, `'${member.id}' is not a usable member id`);
-    if (members.has(member.id)) throw new TopologyError(path, `the id ${member.id} is given to two members`);
+    if (members.has(member.id))
+      throw new TopologyError(path, `the id ${member.id} is given to two members; rename one`);
     const socket = `${member.address} port ${member.port}`;
-    if (taken.has(socket)) throw new TopologyError(path, `${socket} is already taken by another member`);
+    if (taken.has(socket))
+      throw new TopologyError(
+        path,
+        `${socket} is already taken by another member; give one of them another port`,
+      );
     taken.set(socket, path);
     members.set(member.id, member);
   };
@@ -37,7 +42,8 @@ export function buildTopology(config: TopologyConfig): Topology {
   const pairs = new Map<PairId, Pair>();
   for (const { name, members: twins } of placedPairs) {
     const pair = toPair(name, twins);
-    if (pairs.has(pair.id)) throw new TopologyError(twins[0].path, `the pair ${pair.id} is named twice`);
+    if (pairs.has(pair.id))
+      throw new TopologyError(twins[0].path, `the pair ${pair.id} is named twice; rename one`);
     pairs.set(pair.id, pair);
     twins.forEach((placed, index) => {
       add(toMember(placed, twins[1 - index]!), placed.path);
@@ -72,7 +78,10 @@ function checkMember(member: MemberConfig, path: ConfigPath, centers: readonly C
     throw new TopologyError([...path, 'weight'], `the weight ${member.weight} is not a number of 0 or more`);
   }
   if (member.center != null && !centers.some((center) => center.name === member.center)) {
-    throw new TopologyError([...path, 'center'], `the center ${member.center} is unknown`);
+    throw new TopologyError(
+      [...path, 'center'],
+      `the center ${member.center} is unknown; name one of the centers`,
+    );
   }
 }
 

@@ -36,7 +36,7 @@ export function buildRulePairs(config: TopologyConfig): PlacedPair[] {
     if (seats.has(key)) {
       throw new TopologyError(
         [...seat.path, 'address'],
-        `${seat.address} is already a ${member.kind}: two ${member.kind}s collide in one host part`,
+        `${seat.address} is already a ${member.kind}: two ${member.kind}s collide in one host part; give one of them, and its twin, another`,
       );
     }
     seats.set(key, seat);
@@ -49,7 +49,7 @@ export function buildRulePairs(config: TopologyConfig): PlacedPair[] {
     if (!twin) {
       throw new TopologyError(
         seat.path,
-        `${seat.config.kind} ${seat.address} has no twin: there is no ${seat.config.kind} ${formatAddress(twinsAddress)}`,
+        `${seat.config.kind} ${seat.address} has no twin: there is no ${seat.config.kind} ${formatAddress(twinsAddress)}; add it, or remove this one`,
       );
     }
     if (seat.subnetIndex !== 0) continue;
@@ -81,7 +81,7 @@ function readSubnets(config: TopologyConfig): SubnetPair {
   if (problem) {
     throw new TopologyError(
       found[1]!.path,
-      `${problem} (${formatSubnet(pair[0])} and ${formatSubnet(pair[1])})`,
+      `${formatSubnet(pair[0])} and ${formatSubnet(pair[1])}: ${problem}`,
     );
   }
   return pair;
@@ -102,12 +102,16 @@ function readSubnet(text: string, path: ConfigPath): Subnet {
 function takeSeat(config: TopologyConfig, subnets: SubnetPair, member: MemberConfig, path: ConfigPath): Seat {
   const addressPath = [...path, 'address'];
   const where = parseAddress(member.address);
-  if (!where) throw new TopologyError(addressPath, `'${member.address}' is not an IP address`);
+  if (!where)
+    throw new TopologyError(
+      addressPath,
+      `'${member.address}' is not an IP address; give one such as ${formatAddress({ ...subnets[0], value: subnets[0].base + 11n })}`,
+    );
   const subnetIndex = contains(subnets[0], where) ? 0 : contains(subnets[1], where) ? 1 : null;
   if (subnetIndex === null) {
     throw new TopologyError(
       addressPath,
-      `${member.address} is outside ${formatSubnet(subnets[0])} and ${formatSubnet(subnets[1])}`,
+      `${member.address} is outside ${formatSubnet(subnets[0])} and ${formatSubnet(subnets[1])}; give it an address in one of them`,
     );
   }
   const subnet = subnets[subnetIndex];
@@ -116,11 +120,14 @@ function takeSeat(config: TopologyConfig, subnets: SubnetPair, member: MemberCon
   if (member.center != null && member.center !== center) {
     throw new TopologyError(
       addressPath,
-      `${member.address} is outside the subnet of center ${member.center}: it lies in that of ${center}`,
+      `${member.address} is outside the subnet of center ${member.center}: it lies in that of ${center}; correct the center or the address`,
     );
   }
   if (!isHostAddress(subnet, where)) {
-    throw new TopologyError(addressPath, `${member.address} is no host of ${formatSubnet(subnet)}`);
+    throw new TopologyError(
+      addressPath,
+      `${member.address} is no host of ${formatSubnet(subnet)}; give it another host part`,
+    );
   }
   const host = hostText(where.family, hostPart(subnet, where));
   const seatName = onlyCenter ? `${center}${subnetIndex + 1}-${host}` : `${center}${host}`;

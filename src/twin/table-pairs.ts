@@ -21,15 +21,20 @@ export function buildTablePairs(config: TopologyConfig, table: readonly TwinConf
     const twins = row.members.map((id, at) => {
       const memberPath = [...path, 'members', at];
       const placed = members.get(id);
-      if (!placed) throw new TopologyError(memberPath, `there is no node or directory ${id}`);
-      if (seen.has(id)) throw new TopologyError(memberPath, `${id} has two twins`);
+      if (!placed)
+        throw new TopologyError(memberPath, `there is no node or directory ${id}; name one of the members`);
+      if (seen.has(id)) throw new TopologyError(memberPath, `${id} has two twins; let it stand in one row`);
       seen.add(id);
       return placed;
     });
     return { name: row.name, members: orderTwins(config, twins[0]!, twins[1]!, path) };
   });
   for (const placed of members.values()) {
-    if (!seen.has(placed.id)) throw new TopologyError(placed.path, `${placed.id} has no twin in the table`);
+    if (!seen.has(placed.id))
+      throw new TopologyError(
+        placed.path,
+        `${placed.id} has no twin in the table; add a row for it, or remove it`,
+      );
   }
   return pairs;
 }
@@ -46,7 +51,7 @@ function readMembers(config: TopologyConfig): Map<string, Placed> {
       throw new TopologyError(path, `${member.id} needs a center where twins are a table`);
     }
     if (members.has(member.id)) {
-      throw new TopologyError([...path, 'id'], `the id ${member.id} is given to two members`);
+      throw new TopologyError([...path, 'id'], `the id ${member.id} is given to two members; rename one`);
     }
     const where = parseAddress(member.address);
     if (!where) throw new TopologyError([...path, 'address'], `'${member.address}' is not an IP address`);
@@ -76,7 +81,10 @@ function orderTwins(
   }
   if (config.centers.length === 1) return [first, second];
   if (first.center === second.center) {
-    throw new TopologyError(path, `${first.id} and ${second.id} are both in center ${first.center}`);
+    throw new TopologyError(
+      path,
+      `${first.id} and ${second.id} are both in center ${first.center}; a twin is in the other one`,
+    );
   }
   return first.center === config.centers[0]!.name ? [first, second] : [second, first];
 }

@@ -8,9 +8,10 @@ export type SubnetPair = readonly [Subnet, Subnet];
 
 /** Why two subnets cannot be each other's twin, or null when they can. */
 export function subnetPairProblem([a, b]: SubnetPair): string | null {
-  if (a.family !== b.family) return 'one subnet is IPv4 and the other IPv6';
-  if (a.prefix !== b.prefix) return `the prefix lengths /${a.prefix} and /${b.prefix} are unequal`;
-  if (overlap(a, b)) return 'the two subnets overlap';
+  if (a.family !== b.family) return 'one subnet is IPv4 and the other IPv6; give both of one family';
+  if (a.prefix !== b.prefix)
+    return `the prefix lengths /${a.prefix} and /${b.prefix} are unequal; give both subnets the same`;
+  if (overlap(a, b)) return 'the two subnets overlap; give two that do not';
   return null;
 }
 

@@ -46,6 +46,17 @@ describe('flags of start', () => {
     ['two directories', { directoriesPerCenter: '2' }, /--directories-per-center: .*not supported yet/],
     ['one subnet', { subnets: '127.1.0.0/24' }, /--subnets/],
     ['a subnet too small for its members', { subnets: '127.1.0.0/28,127.2.0.0/28' }, /--subnets/],
+    [
+      'subnets that overlap',
+      { subnets: '127.1.0.0/16,127.1.0.0/16' },
+      /--subnets: the two subnets overlap; give/,
+    ],
+    [
+      'unequal subnets',
+      { subnets: '127.1.0.0/16,127.2.0.0/24' },
+      /--subnets: the prefix lengths \/16 and \/24 are unequal/,
+    ],
+    ['a subnet of no addresses', { subnets: '127.1.0.999/24,127.2.0.0/24' }, /--subnets/],
     ['a certificate without its key', { tlsCert: 'x' }, /--tls-cert and --tls-key belong together/],
     ['a certificate that is not there', { tlsCert: '/no', tlsKey: '/no' }, /--tls-cert: there is no file/],
     ['a region with blanks', { region: 'a b' }, /--region/],
@@ -90,4 +101,74 @@ describe('files', () => {
     );
     assert.throws(() => readMemberConfig(path, 'node'), /node-a11 is no node of the cluster/);
   });
+
+  const clusterOf = (change: { a?: string; b?: string; extra?: string } = {}) =>
+    [
+      'member: node-a11',
+      'dataDir: x',
+      'secretsDir: y',
+      'cluster:',
+      '  centers:',
+      `    - { name: a, subnets: [${change.a ?? '10.1.0.0/24'}] }`,
+      `    - { name: b, subnets: [${change.b ?? '10.2.0.0/24'}] }`,
+      '  members:',
+      '    - { id: node-a11, kind: node, address: 10.1.0.11, port: 7100 }',
+      '    - { id: node-b11, kind: node, address: 10.2.0.11, port: 7100 }',
+      ...(change.extra ? [change.extra] : []),
+      '',
+    ].join('\n');
+  const extra = (id: string, address: string) =>
+    ({ extra: `    - { id: ${id}, kind: node, address: ${address}, port: 7100 }` }) as const;
+
+  it('of a member are taken when the topology is right', () => {
+    assert.equal(readMemberConfig(file(clusterOf()), 'node').cluster.members.length, 2);
+  });
+  const wrong: [string, string, RegExp][] = [
+    [
+      'unequal prefixes',
+      clusterOf({ b: '10.2.0.0/25' }),
+      /file\.yaml:7: .*unequal; give both subnets the same$/,
+    ],
+    [
+      'a missing twin',
+      clusterOf(extra('node-a12', '10.1.0.12')),
+      /file\.yaml:11: .*no node 10\.2\.0\.12; add it/,
+    ],
+    [
+      'colliding host parts',
+      clusterOf(extra('node-a12', '10.1.0.11')),
+      /file\.yaml:11: .*collide.*give one of them/,
+    ],
+    [
+      'a member outside its subnet',
+      clusterOf(extra('node-a12', '10.3.0.12')),
+      /file\.yaml:11: .*outside.*give it an/,
+    ],
+    [
+      'one id twice',
+      clusterOf({ a: '10.1.0.0/24' }).replaceAll('node-b11', 'node-a11'),
+      /file\.yaml:10: .*rename one/,
+    ],
+    [
+      'a table that is no bijection',
+      `${clusterOf()
+        .replaceAll('port: 7100', 'port: 7100, center: a')
+        .replace(
+          '7100, center: a }\n',
+          '7100, center: b }\n',
+        )}  twins:\n    - { name: x, members: [node-a11, node-a11] }\n`,
+      /file\.yaml:12: .*two twins; let it stand in one row$/,
+    ],
+  ];
+  for (const [what, text, expected] of wrong)
+    it(`of a member name file, line and fix of ${what}`, () => {
+      assert.throws(
+        () => readMemberConfig(file(text), 'node'),
+        (error: unknown) => {
+          assert.ok(error instanceof ConfigError);
+          assert.match(error.message, expected);
+          return true;
+        },
+      );
+    });
 });

@@ -1,6 +1,7 @@
 /** Topologies that are accepted, and each one that is refused with the path of the entry at fault. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import {
   buildTopology,
   type MemberConfig,
@@ -277,3 +278,72 @@ for (const [name, config, path, message] of refused) {
     );
   });
 }
+
+const shuffled = <T>(items: readonly T[]) =>
+  fc.shuffledSubarray([...items], { minLength: items.length, maxLength: items.length });
+const tables = fc.integer({ min: 1, max: 12 }).chain((count) => {
+  const ids = (center: string) => Array.from({ length: count }, (_, index) => `node-${center}${index}`);
+  return fc
+    .tuple(
+      shuffled(ids('a')),
+      shuffled(ids('b')),
+      fc.array(fc.boolean(), { minLength: count, maxLength: count }),
+    )
+    .map(
+      ([a, b, turned]): TopologyConfig => ({
+        centers: [
+          { name: 'a', subnets: [] },
+          { name: 'b', subnets: [] },
+        ],
+        members: [...a, ...b].map((id, index) => node('127.0.0.1', { id, center: id[5]!, port: 1 + index })),
+        twins: a.map((id, row) => ({
+          name: `p${row}`,
+          members: turned[row] ? ([b[row]!, id] as const) : ([id, b[row]!] as const),
+        })),
+      }),
+    );
+});
+
+test('any table of pairs is an involution without fixed points, and a bijection', () => {
+  fc.assert(
+    fc.property(tables, (config) => {
+      const { members, pairs } = buildTopology(config);
+      const twins = [...members.values()].map((member) => members.get(member.twin!)!);
+      assert.equal(new Set(twins.map((twin) => twin.id)).size, members.size);
+      for (const member of members.values()) {
+        assert.notEqual(member.twin, member.id);
+        assert.equal(members.get(member.twin!)!.twin, member.id);
+      }
+      assert.equal(pairs.size * 2, members.size);
+      for (const {
+        members: [first, second],
+      } of pairs.values())
+        assert.deepEqual([members.get(first)!.center, members.get(second)!.center], ['a', 'b']);
+    }),
+  );
+});
+
+test('a table with any one name put in the place of another is refused', () => {
+  fc.assert(
+    fc.property(tables, fc.nat(), fc.nat(), (config, from, to) => {
+      const places = config.twins!.flatMap((row, index) =>
+        [0, 1].map((side) => ({ index, side, id: row.members[side]! })),
+      );
+      const source = places[from % places.length]!;
+      const target = places[to % places.length]!;
+      fc.pre(source.id !== target.id);
+      const twins = config.twins!.map((row, index) =>
+        index === target.index
+          ? {
+              ...row,
+              members: row.members.map((id, side) => (side === target.side ? source.id : id)) as unknown as [
+                string,
+                string,
+              ],
+            }
+          : row,
+      );
+      assert.throws(() => buildTopology({ ...config, twins }), TopologyError);
+    }),
+  );
+});
