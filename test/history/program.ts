@@ -28,6 +28,8 @@ export interface ProgramOptions {
   readonly catalogs: readonly Catalog[];
   readonly clients: number;
   readonly stepsPerClient: number;
+  /** How often each kind of step is drawn; those that are left out never. */
+  readonly kinds?: Kinds;
   /** Between two steps of a client, to make trouble; told how many steps all have made. */
   readonly trouble?: (steps: number) => void;
 }
@@ -57,6 +59,7 @@ export async function runProgram(o: ProgramOptions): Promise<Program> {
     all.push({ bucketId, ids: ['null'], etags: ['nothing'], uploads: [] });
   }
   const sources: ObjectVersion[] = [];
+  const lots = lotsOf(o.kinds ?? KINDS);
   let steps = 0;
   const run = async (client: number) => {
     const own = seededRandom(o.seed * 31 + client + 1);
@@ -67,7 +70,7 @@ export async function runProgram(o: ProgramOptions): Promise<Program> {
       const caller = recorder.client(catalog, known.bucketId, client);
       const other = pick(own, all);
       const from = recorder.client(catalog, other.bucketId, client);
-      await new Step({ random: own, catalog, recorder, caller, known, from, sources }).run();
+      await new Step({ random: own, lots, catalog, recorder, caller, known, from, sources }).run();
     }
   };
   await Promise.all(Array.from({ length: o.clients }, (_, client) => run(client)));
@@ -106,6 +109,7 @@ async function lookAtAll(
 
 interface StepOptions {
   readonly random: () => number;
+  readonly lots: readonly Kind[];
   readonly catalog: Catalog;
   readonly recorder: Recorder;
   readonly caller: Caller;
@@ -138,7 +142,9 @@ const KINDS = {
   reap: 3,
 } as const;
 type Kind = keyof typeof KINDS;
-const LOTS = Object.entries(KINDS).flatMap(([kind, lots]) => Array<Kind>(lots).fill(kind as Kind));
+export type Kinds = Readonly<Partial<Record<Kind, number>>>;
+const lotsOf = (kinds: Kinds): readonly Kind[] =>
+  Object.entries(kinds).flatMap(([kind, lots]) => Array<Kind>(lots).fill(kind as Kind));
 
 class Step {
   readonly #o: StepOptions;
@@ -150,8 +156,8 @@ class Step {
   }
 
   async run(): Promise<void> {
-    const { random, caller, known } = this.#o;
-    const kind = pick(random, LOTS);
+    const { random, lots, caller, known } = this.#o;
+    const kind = pick(random, lots);
     switch (kind) {
       case 'put':
       case 'putIf': {

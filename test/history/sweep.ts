@@ -2,12 +2,15 @@
 import { checkProgram, HistoryRefused } from './check.ts';
 import { type ProgramOptions, runProgram } from './program.ts';
 
-export interface SweepOptions extends Pick<ProgramOptions, 'catalogs' | 'trouble'> {
+export interface SweepOptions extends Pick<ProgramOptions, 'catalogs' | 'kinds' | 'trouble'> {
   readonly seeds: Iterable<number>;
-  /** No program is begun after that long. */
+  /** No program is begun after that long, once there were `programsMin`. */
   readonly forMs?: number;
+  readonly programsMin?: number;
   /** Programs under way at once. */
   readonly atOnce?: number;
+  /** Of every program; by default each seed's own. */
+  readonly shape?: Pick<ProgramOptions, 'clients' | 'stepsPerClient'>;
   /** The command that runs one seed, for the message. */
   readonly replay: (seed: number) => string;
 }
@@ -38,13 +41,15 @@ export async function sweep(o: SweepOptions): Promise<Swept> {
   const ran: number[] = [];
   let calls = 0;
   let tried = 0;
+  let begun = 0;
   let isFailed = false;
   const worker = async () => {
-    while (!isFailed && performance.now() < until) {
+    while (!isFailed && (performance.now() < until || begun < (o.programsMin ?? 0))) {
+      begun++;
       const { value: seed, done } = seeds.next();
       if (done) return;
       try {
-        const program = await runProgram({ ...o, seed, ...SHAPES[seed % SHAPES.length]! });
+        const program = await runProgram({ ...o, seed, ...(o.shape ?? SHAPES[seed % SHAPES.length]!) });
         tried += checkProgram(program);
         for (const events of program.recorder.events.values()) calls += events.length;
         for (const [what, times] of program.recorder.outcomes)

@@ -8,7 +8,7 @@ import type { InventoryEntry, WriteIntent } from '../protocol.ts';
 
 export type StoreErrorKind =
   | 'full' // no room; nothing was changed
-  | 'conflict' // the id exists with other bytes
+  | 'conflict' // the id exists with other bytes, or was removed while its bytes arrived
   | 'corrupt' // what was to be committed contradicts itself
   | 'closed';
 
@@ -75,6 +75,7 @@ export interface BlobStore {
   /** null when there is no such large blob, or its file is gone. */
   openLarge(entry: InventoryEntry): Promise<BlobSource | null>;
   confirm(ids: readonly BlobId[]): Promise<void>;
+  /** A large blob that is on its way in is refused when it comes to commit(). */
   remove(ids: readonly BlobId[]): Promise<void>;
   pending(query: { before: number; after?: BlobId; max: number }): readonly InventoryEntry[];
   inventory(query: { after?: BlobId; max: number }): readonly InventoryEntry[];

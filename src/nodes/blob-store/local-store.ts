@@ -54,6 +54,8 @@ export class LocalStore implements BlobStore {
   readonly #room: Room;
   readonly #locks = new KeyedLock<BlobId>();
   readonly #removing = new Set<BlobId>();
+  /** Large blobs on their way in, and whether their id was removed meanwhile. */
+  readonly #arriving = new Map<BlobId, { isRemoved: boolean }[]>();
   readonly #missing = new Set<BlobId>();
   readonly #runSync: RunSync;
   readonly #openedAt: number;
@@ -133,7 +135,14 @@ export class LocalStore implements BlobStore {
     const temporary = join(this.#folder.temporary, `${blob.id}.${randomBytes(6).toString('hex')}`);
     const writer = await onDisk(this.#folder.path, () => LargeFileWriter.create(temporary, this.#runSync));
     const tree = new DigestTreeBuilder();
+    const arrival = { isRemoved: false };
+    this.#arriving.set(blob.id, [...(this.#arriving.get(blob.id) ?? []), arrival]);
     let ended = false;
+    const arrived = (): void => {
+      const others = (this.#arriving.get(blob.id) ?? []).filter((other) => other !== arrival);
+      if (others.length > 0) this.#arriving.set(blob.id, others);
+      else this.#arriving.delete(blob.id);
+    };
     const drop = async (): Promise<void> => {
       await writer.close().catch(() => {});
       await rm(temporary, { force: true }).catch(() => {});
@@ -153,15 +162,21 @@ export class LocalStore implements BlobStore {
             throw new StoreError('corrupt', 'the root does not match the chunks');
           await onDisk(this.#folder.path, () => writer.finish(tree));
           await writer.close();
-          await this.#locks.run(blob.id, () => this.#publish(blob, root, temporary));
+          await this.#locks.run(blob.id, async () => {
+            if (arrival.isRemoved) throw new StoreError('conflict', 'the blob was removed while it arrived');
+            await this.#publish(blob, root, temporary);
+          });
         } catch (error) {
           await drop();
           throw error;
+        } finally {
+          arrived();
         }
       },
       discard: async () => {
         if (ended) return;
         ended = true;
+        arrived();
         await drop();
       },
     };
@@ -225,7 +240,9 @@ export class LocalStore implements BlobStore {
     await Promise.all([...new Set(ids)].map((id) => this.#locks.run(id, () => this.#removeOne(id))));
   }
 
+  /** Also what is on its way in: who discards a blob need not know whether the node has finished it by now. */
   async #removeOne(id: BlobId): Promise<void> {
+    for (const arrival of this.#arriving.get(id) ?? []) arrival.isRemoved = true;
     const entry = this.#index.get(id);
     if (!entry) return;
     this.#removing.add(id);

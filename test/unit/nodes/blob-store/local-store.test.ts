@@ -146,6 +146,21 @@ describe('the local store', () => {
     }
   });
 
+  it('never shows a large blob that was removed while it arrived', async () => {
+    const blob = randomBlob(300_000);
+    const reservation = await store.reserve(blob.size);
+    const sink = await store.createLarge({ id: blob.id, size: blob.size, intent: intentOf() }, reservation);
+    for (const chunk of chunksOf(blob.bytes)) await sink.append([chunk], digest(chunk));
+    await store.remove([blob.id]);
+    await assert.rejects(sink.commit(blob.root), isKind('conflict'));
+    assert.equal(store.stat(blob.id), null);
+    assert.deepEqual(readdirSync(join(path, 'tmp')), []);
+    reservation.release();
+    // What comes after the removal is another arrival.
+    await put(blob);
+    assert.ok((await bytesOf(blob.id))?.equals(blob.bytes));
+  });
+
   it('serves a read that is running when the blob is removed', async () => {
     const blob = randomBlob(600_000);
     await put(blob);
