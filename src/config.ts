@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { z } from 'zod';
 import { LIMITS } from './base/limits.ts';
-import { parseSubnet } from './twin/address.ts';
+import { isMulticast, parseSubnet } from './twin/address.ts';
 import { buildTopology, TopologyError } from './twin/load.ts';
 import { subnetPairProblem } from './twin/twin-map.ts';
 
@@ -64,6 +64,21 @@ const settings = z.strictObject({
 });
 export type Settings = z.infer<typeof settings>;
 
+/** How members are asked who has something that is not where the map says: see src/twin/search.ts. */
+const search = z.strictObject({
+  /** `auto`: by multicast, then point to point for who did not answer. */
+  transport: z.enum(['auto', 'multicast', 'point-to-point']).default('auto'),
+  /** Of the groups. */
+  port: z.int().min(1).max(65_535).default(7_180),
+  /** By center; what is not named is derived from the cluster's secret. */
+  groups: z.record(z.string(), z.string().refine(isMulticast, 'is no multicast address')).default({}),
+  /** 1 stays on its network; a routed group needs one more for each router. */
+  ttl: z.int().min(1).max(255).default(1),
+  /** The address that gateways ask from; default: the one that the system takes towards the center. */
+  address: z.string().optional(),
+});
+export type SearchConfig = z.infer<typeof search>;
+
 /** As twin/load.ts takes it; gateways need not be listed. */
 const cluster = z.strictObject({
   centers: z.array(z.strictObject({ name: z.string(), subnets: z.array(z.string()).min(1).max(2) })).min(1),
@@ -88,6 +103,7 @@ const member = z.strictObject({
   /** Folder with the secrets that this member needs (see launcher/secrets.ts). */
   secretsDir: z.string(),
   cluster,
+  search: search.prefault({}),
   settings: settings.prefault({}),
   gateway: z
     .strictObject({
@@ -101,7 +117,7 @@ const member = z.strictObject({
 });
 export type MemberConfig = z.infer<typeof member>;
 
-const startFile = z.strictObject({ settings: settings.prefault({}) });
+const startFile = z.strictObject({ search: search.prefault({}), settings: settings.prefault({}) });
 
 export interface StartConfig {
   readonly dataDir: string;
@@ -116,6 +132,7 @@ export interface StartConfig {
   readonly region: string;
   /** Root credentials from the environment; null: the data folder's, or generated. */
   readonly credentials: Credentials | null;
+  readonly search: SearchConfig;
   readonly settings: Settings;
 }
 export interface Endpoint {
@@ -155,8 +172,7 @@ const PREFIX_BITS_MAX = 24;
 
 /** @throws {ConfigError} */
 export function readStartConfig(flags: StartFlags): StartConfig {
-  const file =
-    flags.config === undefined ? { settings: settings.parse({}) } : readFile(flags.config, startFile).data;
+  const file = flags.config === undefined ? startFile.parse({}) : readFile(flags.config, startFile).data;
   const directoriesPerCenter = count('--directories-per-center', flags.directoriesPerCenter ?? '1', 1, 5);
   if (directoriesPerCenter > 1)
     throw new ConfigError('--directories-per-center: more than one is not supported yet; leave it at 1');
@@ -177,6 +193,7 @@ export function readStartConfig(flags: StartFlags): StartConfig {
       'lower-case letters, digits and "-"',
     ),
     credentials: readCredentials(),
+    search: file.search,
     settings: file.settings,
   };
   return deepFreeze(config);

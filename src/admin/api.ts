@@ -132,6 +132,26 @@ export interface ReplicaReport {
   /** `different`: the node has a blob of this id whose digest is another. */
   readonly state: 'present' | 'missing' | 'different' | 'unreachable';
   readonly reason?: string;
+  /** Of the pair, and the catalog knows that it does not have its replica yet. */
+  readonly absent?: true;
+  /** Not of the pair: a handoff, or a replica that a search found. */
+  readonly offMap?: true;
+}
+
+/** One step of a search: one center, one transport. */
+export interface SearchReport {
+  /** In the order of the search; in a store with one center there is one of them. */
+  readonly step: 'twin-center' | 'first-center';
+  readonly center: string;
+  /** `none`: nobody was asked, since everybody there is left out. */
+  readonly transport: 'multicast' | 'point-to-point' | 'none';
+  readonly asked: readonly string[];
+  readonly answer: 'found' | 'nowhere' | 'unknown' | 'left out';
+  /** Who has it; who gave no valid answer; who was not asked, being in failover. */
+  readonly foundAt: readonly string[];
+  readonly silent: readonly string[];
+  readonly leftOut: readonly string[];
+  readonly ms: number;
 }
 
 export interface BlobReport {
@@ -140,8 +160,8 @@ export interface BlobReport {
   /** The members that should have it; null when the pair is not in this topology. */
   readonly map: { readonly home: string | null; readonly twin: string | null };
   readonly replicas: readonly ReplicaReport[];
-  /** Steps of a search for what the map did not find; searches are not built yet. */
-  readonly search: readonly never[];
+  /** The search's steps, when a replica of the map was missing or the search was asked for. */
+  readonly search: readonly SearchReport[];
 }
 
 export interface LocateReport {
@@ -272,6 +292,8 @@ export const locateQuery = z.strictObject({
   bucket: z.string().min(1).max(63),
   key: z.string().min(1).max(1024),
   versionId: z.string().max(128).optional(),
+  /** `1`: search in any case. */
+  search: z.enum(['0', '1']).optional(),
 });
 
 /** A member's id, a center's name, or `center a`. */

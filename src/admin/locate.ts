@@ -1,20 +1,24 @@
 /**
- * Where the bytes of an object are: what the catalog's row says (the map), and what each node that should have a
- * replica says when it is asked now. Never fails because a node is down: its answer is then `unreachable`.
+ * Where the bytes of an object are: what the catalog's row says (the map, and what is recorded off it), what each of
+ * those nodes says when it is asked now, and, where a replica of the map is missing, what a search finds. Never fails
+ * because a node is down: its answer is then `unreachable`.
  */
 import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import { within } from '../base/within.ts';
 import type { BlobRef, Bucket, Catalog, ObjectVersion } from '../ddm/catalog.ts';
+import type { FindStep, NodeFinder } from '../dosm/find.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
 import type { Topology } from '../twin/topology.ts';
-import type { BlobReport, LocateReport, ReplicaReport } from './api.ts';
+import type { BlobReport, LocateReport, ReplicaReport, SearchReport } from './api.ts';
 
 export interface LocateSources {
   readonly catalog: Pick<Catalog, 'findBucket' | 'findVersion' | 'readManifest'>;
   readonly clients: ReadonlyMap<MemberId, Pick<NodeClient, 'stat'>>;
   readonly topology: Topology;
   readonly clock: Clock;
+  /** Absent: nothing is searched. */
+  readonly finder?: Pick<NodeFinder, 'trace'>;
   readonly deadlineMs?: number;
 }
 
@@ -22,6 +26,8 @@ export interface LocateQuery {
   readonly bucket: string;
   readonly key: string;
   readonly versionId?: string;
+  /** Also where the map is complete. */
+  readonly search?: boolean;
 }
 
 /** An object of 10,000 parts names 10,000 blobs; the report stops here and says so. */
@@ -38,7 +44,9 @@ export async function locateObject(sources: LocateSources, query: LocateQuery): 
   const blobs: BlobReport[] = [];
   for (let i = 0; i < Math.min(refs.length, BLOBS_MAX); i += BLOBS_AT_ONCE) {
     const batch = refs.slice(i, Math.min(i + BLOBS_AT_ONCE, BLOBS_MAX));
-    blobs.push(...(await Promise.all(batch.map((blob) => describeBlob(sources, blob)))));
+    blobs.push(
+      ...(await Promise.all(batch.map((blob) => describeBlob(sources, blob, query.search ?? false)))),
+    );
   }
   const { key, versionId, size } = version;
   return { bucket: bucket.name, key, versionId, size, blobs, truncated: refs.length > BLOBS_MAX };
@@ -61,13 +69,52 @@ async function blobsOf(
   }
 }
 
-async function describeBlob(sources: LocateSources, blob: BlobRef): Promise<BlobReport> {
-  const [home, twin] = sources.topology.pairs.get(blob.pair)?.members ?? [null, null];
-  const holders = [home, twin, ...(blob.offMap ?? [])].filter((id) => id !== null);
+async function describeBlob(
+  sources: LocateSources,
+  blob: BlobRef,
+  alwaysSearch: boolean,
+): Promise<BlobReport> {
+  const { topology, finder } = sources;
+  const [home, twin] = topology.pairs.get(blob.pair)?.members ?? [null, null];
+  const onMap = [home, twin].filter((id) => id !== null);
+  const offMap = (blob.offMap ?? []).filter((id) => !onMap.includes(id));
   const replicas = await Promise.all(
-    holders.map(async (member) => ({ member, ...(await askReplica(sources, member, blob)) })),
+    [...onMap, ...offMap].map(
+      async (member): Promise<ReplicaReport> => ({
+        member,
+        ...(await askReplica(sources, member, blob)),
+        ...(blob.absent?.includes(member) ? { absent: true } : {}),
+        ...(onMap.includes(member) ? {} : { offMap: true }),
+      }),
+    ),
   );
-  return { id: blob.id, size: blob.size, map: { home, twin }, replicas, search: [] };
+  const isWanted = alwaysSearch || isIncomplete(replicas);
+  const search = finder && isWanted ? (await finder.trace(blob)).trace.map(describeStep) : [];
+  return { id: blob.id, size: blob.size, map: { home, twin }, replicas, search };
+}
+
+/** A replica of the map is missing and nobody stands for it, or none is to be had at all. */
+function isIncomplete(replicas: readonly ReplicaReport[]): boolean {
+  const isGone = ({ state, absent, offMap }: ReplicaReport): boolean =>
+    (state === 'missing' || state === 'different') && !absent && !offMap;
+  return replicas.some(isGone) || !replicas.some(({ state }) => state === 'present');
+}
+
+function describeStep({ step, center, transport, asked, answer, holders, ms }: FindStep): SearchReport {
+  const inState = (wanted: string) =>
+    asked.filter(({ state }) => state === wanted).map(({ member }) => member);
+  const leftOut = inState('left-out');
+  return {
+    step,
+    center,
+    transport,
+    asked: asked.map(({ member }) => member).filter((member) => !leftOut.includes(member)),
+    answer,
+    foundAt: holders,
+    silent: inState('silent'),
+    leftOut,
+    ms,
+  };
 }
 
 async function askReplica(

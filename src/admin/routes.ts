@@ -88,8 +88,9 @@ export function adminRoutes({ accounts, usage, catalog, status, locate, failover
   });
 
   router.get('/locate', async (req, res) => {
-    const { versionId, ...query } = parse(locateQuery, req.query);
-    const found = await locate({ ...query, ...(versionId === undefined ? {} : { versionId }) });
+    const { versionId, search, ...query } = parse(locateQuery, req.query);
+    const version = versionId === undefined ? {} : { versionId };
+    const found = await locate({ ...query, ...version, search: search === '1' });
     if (found === null)
       throw new AdminError('NotFound', `there is no object ${query.key} in bucket ${query.bucket}`);
     res.json(found);

@@ -12,6 +12,7 @@ import type { MemberId } from '../base/ids.ts';
 import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
 import { within } from '../base/within.ts';
 import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
+import type { NodeFinder } from '../dosm/find.ts';
 import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
@@ -34,6 +35,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly self?: MemberId;
   /** What operators may do to conditions. */
   readonly failover?: Failover;
+  /** What `locate` searches with. */
+  readonly finder?: NodeFinder;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;

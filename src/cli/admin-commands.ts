@@ -49,9 +49,10 @@ export function registerAdminCommands(program: Command): void {
   registerUsage(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
-    .action((s3url: string, flags: CommonFlags) =>
+    .option('--search', 'search for each blob, also where no replica of the map is missing')
+    .action((s3url: string, flags: CommonFlags & { search?: boolean }) =>
       run(flags, async (client) => {
-        const query = new URLSearchParams({ ...parseS3Url(s3url) });
+        const query = new URLSearchParams({ ...parseS3Url(s3url), ...(flags.search ? { search: '1' } : {}) });
         const found = await client.send<LocateReport>('GET', `/locate?${query}`);
         show(flags, found, locateText(found));
       }),

@@ -17,23 +17,23 @@ import type { FoundDetail } from '../nodes/protocol.ts';
 import type { ConditionView } from '../twin/condition.ts';
 import type { AskedState, SearchAnswer, Searcher, SearchStep } from '../twin/search.ts';
 import type { Member, Topology } from '../twin/topology.ts';
+import type { BlobFinder, FoundBlob } from './finder.ts';
 import { SingleFlight } from './single-flight.ts';
 
 /** One step of the trace. Nobody was asked where `transport` is `none`. */
 export interface FindStep extends SearchStep {
   readonly step: 'twin-center' | 'first-center';
   readonly answer: 'found' | 'nowhere' | 'unknown' | 'left out';
+  /** Who said to have this very blob. */
+  readonly holders: readonly MemberId[];
 }
-export interface FoundBlob {
-  readonly outcome: 'found' | 'nowhere' | 'unknown';
-  /** Who said to have it. */
-  readonly members: readonly MemberId[];
+export interface TracedBlob extends FoundBlob {
   readonly trace: readonly FindStep[];
 }
-export interface BlobFinder {
-  find(blob: BlobRef, signal?: AbortSignal): Promise<FoundBlob>;
+export interface NodeFinder extends BlobFinder {
+  find(blob: BlobRef, signal?: AbortSignal): Promise<TracedBlob>;
   /** For people: asks anew, and waits for everybody's answer. */
-  trace(blob: BlobRef): Promise<FoundBlob>;
+  trace(blob: BlobRef): Promise<TracedBlob>;
   close(): Promise<void>;
 }
 
@@ -63,21 +63,21 @@ export interface FinderOptions {
   readonly tuning?: Partial<FinderTuning>;
 }
 
-const UNKNOWN: FoundBlob = { outcome: 'unknown', members: [], trace: [] };
+const UNKNOWN: TracedBlob = { outcome: 'unknown', members: [], trace: [] };
 
-export function createFinder(options: FinderOptions): BlobFinder {
+export function createFinder(options: FinderOptions): NodeFinder {
   const { conditions, clock, log, searcher } = options;
   const tuning = { ...FINDER_TUNING, ...options.tuning };
   const closed = new AbortController();
 
-  const search = async (blob: BlobRef, isPatient: boolean): Promise<FoundBlob> => {
+  const search = async (blob: BlobRef, isPatient: boolean): Promise<TracedBlob> => {
     const first = await searchOnce(options, blob, isPatient, closed.signal);
     const staleAt = Math.max(0, ...first.trace.map(({ staleAt }) => staleAt ?? 0));
     if (first.outcome === 'found' || staleAt <= conditions.current().epoch) return first;
     const known = await conditions.reload(staleAt as typeof known.epoch);
     return known.epoch < staleAt ? first : searchOnce(options, blob, isPatient, closed.signal);
   };
-  const flights = new SingleFlight<FoundBlob>({
+  const flights = new SingleFlight<TracedBlob>({
     clock,
     otherwise: () => UNKNOWN,
     atOnce: tuning.searchesAtOnce,
@@ -107,7 +107,7 @@ export function createFinder(options: FinderOptions): BlobFinder {
 }
 
 /** The search goes on for the others who want it. */
-function orAborted(flight: Promise<FoundBlob>, signal: AbortSignal): Promise<FoundBlob> {
+function orAborted(flight: Promise<TracedBlob>, signal: AbortSignal): Promise<TracedBlob> {
   return new Promise((resolve) => {
     const leave = (): void => resolve(UNKNOWN);
     signal.addEventListener('abort', leave, { once: true });
@@ -123,7 +123,7 @@ async function searchOnce(
   blob: BlobRef,
   isPatient: boolean,
   signal: AbortSignal,
-): Promise<FoundBlob> {
+): Promise<TracedBlob> {
   const { topology, conditions, searcher } = options;
   const nodes = [...topology.members.values()].filter((member) => member.kind === 'node');
   const trace: FindStep[] = [];
@@ -134,17 +134,25 @@ async function searchOnce(
     const [members, leftOut] = [asked.map(({ id }) => id), out.map(({ id }) => id)];
     if (members.length === 0) {
       const states = leftOut.map((member) => ({ member, state: 'left-out' as const }));
-      trace.push({ step, center, transport: 'none', asked: states, answers: [], answer: 'left out', ms: 0 });
+      trace.push({
+        step,
+        center,
+        transport: 'none',
+        asked: states,
+        answers: [],
+        answer: 'left out',
+        holders: [],
+        ms: 0,
+      });
       continue;
     }
     const { epoch } = conditions.current();
     const question = { kind: 'blob', subject: blob.id, center, members, leftOut, epoch } as const;
     const isEnough = (answer: SearchAnswer): boolean => isBlob(answer, blob);
     const steps = await searcher.ask(isPatient ? question : { ...question, isEnough }, signal);
-    trace.push(...steps.map((each) => ({ ...each, step, answer: verdictOf(each, blob) }) as const));
-    const holders = new Set(
-      steps.flatMap(({ answers }) => answers.filter(isEnough).map(({ member }) => member)),
-    );
+    const described = steps.map((each) => describe(each, step, isEnough));
+    trace.push(...described);
+    const holders = new Set(described.flatMap((each) => each.holders));
     if (holders.size > 0) return { outcome: 'found', members: [...holders], trace };
   }
   const outcome = isAnsweredByAll(nodes, trace, conditions) ? 'nowhere' : 'unknown';
@@ -171,9 +179,15 @@ function isBlob({ has, detail }: SearchAnswer, blob: BlobRef): boolean {
   return isState && size === blob.size && root === blob.root.toString('hex');
 }
 
-function verdictOf(step: SearchStep, blob: BlobRef): FindStep['answer'] {
-  if (step.answers.some((answer) => isBlob(answer, blob))) return 'found';
-  return step.asked.some(({ state }) => state === 'silent') ? 'unknown' : 'nowhere';
+function describe(
+  asked: SearchStep,
+  step: FindStep['step'],
+  isBlob: (answer: SearchAnswer) => boolean,
+): FindStep {
+  const holders = asked.answers.filter(isBlob).map(({ member }) => member);
+  const isSilent = asked.asked.some(({ state }) => state === 'silent');
+  const answer = holders.length > 0 ? 'found' : isSilent ? 'unknown' : 'nowhere';
+  return { ...asked, step, answer, holders };
 }
 
 /** Each node by itself or, left out, by its twin; nobody answers for a center that is out as a whole. */

@@ -83,6 +83,7 @@ export function writeMemberConfig(plan: Plan, member: PlannedMember, config: Sta
     dataDir: member.dataDir,
     secretsDir: plan.secretsDir,
     cluster: plan.cluster,
+    search: config.search,
     settings: config.settings,
     ...(member.kind === 'gateway'
       ? { gateway: { listen, admin, tls, region, domains: [...config.domains] } }

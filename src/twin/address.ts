@@ -83,3 +83,13 @@ export function hostText(family: Family, host: bigint): string {
   }
   return groups.join('.') || '0';
 }
+
+/** 224.0.0.0/4 or ff00::/8. */
+export function isMulticast(text: string): boolean {
+  const address = parseAddress(text);
+  if (!address) return false;
+  const bits = BigInt(addressBits(address.family));
+  return address.family === 4
+    ? address.value >> (bits - 4n) === 0xen
+    : address.value >> (bits - 8n) === 0xffn;
+}

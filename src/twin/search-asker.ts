@@ -38,7 +38,16 @@ export interface QuestionPort {
   onDatagram(listener: (bytes: Buffer) => void): void;
   close(): Promise<void>;
 }
-/** Sends the question to one member and resolves with what it answered. @throws when it does not answer */
+/** The member refused the question without looking at it: its pair's epoch is above the asker's. */
+export class StaleAsker extends Error {
+  override readonly name = 'StaleAsker';
+  readonly epoch: Epoch;
+  constructor(epoch: Epoch) {
+    super(`the epoch is ${epoch}`);
+    this.epoch = epoch;
+  }
+}
+/** Sends the question to one member and resolves with what it answered. @throws {StaleAsker} and whatever else goes wrong */
 export type AskMember = (member: MemberId, question: Buffer, signal: AbortSignal) => Promise<Buffer>;
 
 export interface SearcherOptions {
@@ -57,8 +66,7 @@ export interface SearcherOptions {
 
 interface Asked {
   readonly sealed: Sealed;
-  /** What came, of whom it was awaited. */
-  readonly answers: Map<MemberId, WireAnswer>;
+  readonly step: Step;
   readonly awaited: ReadonlySet<MemberId>;
   onAnswer(answer: WireAnswer): void;
 }
@@ -71,9 +79,10 @@ export function createSearcher(options: SearcherOptions): Searcher {
 
   const take = (question: Asked, bytes: Buffer): void => {
     const answer = openAnswer(key, question.sealed, bytes);
-    if (!answer || !question.awaited.has(answer.member) || question.answers.has(answer.member)) return;
+    if (!answer || !question.awaited.has(answer.member) || question.step.answers.has(answer.member)) return;
     if (answer.epoch < epochOf(answer.member)) return;
-    question.answers.set(answer.member, answer);
+    question.step.answers.set(answer.member, answer);
+    if (answer.stale) question.step.staleAt = Math.max(question.step.staleAt, answer.epoch);
     question.onAnswer(answer);
   };
   multicast?.onDatagram((bytes) => {
@@ -100,7 +109,7 @@ export function createSearcher(options: SearcherOptions): Searcher {
     const settleAt = clock.monotonic() + windowMs + tuning.settleMs;
     const entry: Asked = {
       sealed,
-      answers: step.answers,
+      step,
       awaited: new Set(question.members),
       onAnswer: (answer) => {
         if (step.answers.size === question.members.length) until.end();
@@ -127,7 +136,7 @@ export function createSearcher(options: SearcherOptions): Searcher {
     const stop = new AbortController();
     const entryOf = (member: MemberId): Asked => ({
       sealed,
-      answers: step.answers,
+      step,
       awaited: new Set([member]),
       onAnswer: (answer) => isEnough(question, answer) && stop.abort(OVER),
     });
@@ -135,24 +144,28 @@ export function createSearcher(options: SearcherOptions): Searcher {
     const lane = async (): Promise<void> => {
       for (let member = waiting.shift(); member && !stop.signal.aborted; member = waiting.shift()) {
         const patience = AbortSignal.any([step.signal, stop.signal]);
-        take(entryOf(member), await askOne(member, sealed.bytes, patience));
+        const answer = await askOne(member, sealed.bytes, patience);
+        if (answer instanceof StaleAsker) step.staleAt = Math.max(step.staleAt, answer.epoch);
+        else if (answer) take(entryOf(member), answer);
       }
     };
     const lanes = Math.min(tuning.pointToPointAtOnce, members.length);
     await Promise.all(Array.from({ length: lanes }, lane));
   };
 
-  const askOne = async (member: MemberId, question: Buffer, signal: AbortSignal): Promise<Buffer> => {
+  const askOne = async (
+    member: MemberId,
+    question: Buffer,
+    signal: AbortSignal,
+  ): Promise<Buffer | StaleAsker | null> => {
     const late = new AbortController();
     const until = new Wait(clock, signal, tuning.pointToPointMs);
     until.over.then(() => late.abort(OVER));
     try {
-      return await Promise.race([
-        options.askMember(member, question, late.signal),
-        until.over.then(() => Buffer.alloc(0)),
-      ]);
-    } catch {
-      return Buffer.alloc(0);
+      const answer = options.askMember(member, question, late.signal);
+      return await Promise.race([answer, until.over.then(() => null)]);
+    } catch (error) {
+      return error instanceof StaleAsker ? error : null;
     } finally {
       until.end();
     }
@@ -165,14 +178,14 @@ export function createSearcher(options: SearcherOptions): Searcher {
     signal: AbortSignal,
   ): Promise<SearchStep> => {
     const startedAt = clock.monotonic();
-    const step: Step = { answers: new Map(), signal };
+    const step: Step = { answers: new Map(), staleAt: 0, signal };
     try {
       if (transport === 'multicast') await askGroup(question, step);
       else await askEach(question, members, step);
     } catch {
       // What cannot be sent is not answered.
     }
-    return describe(question, members, transport, step.answers, clock.monotonic() - startedAt);
+    return describe(question, members, transport, step, clock.monotonic() - startedAt);
   };
 
   const ask = async (question: SearchQuestion, signal?: AbortSignal): Promise<readonly SearchStep[]> => {
@@ -199,6 +212,8 @@ export function createSearcher(options: SearcherOptions): Searcher {
 
 interface Step {
   readonly answers: Map<MemberId, WireAnswer>;
+  /** The highest epoch of those who refused; 0: nobody did. */
+  staleAt: number;
   readonly signal: AbortSignal;
 }
 
@@ -209,18 +224,17 @@ function describe(
   question: SearchQuestion,
   members: readonly MemberId[],
   transport: SearchTransport,
-  wire: ReadonlyMap<MemberId, WireAnswer>,
+  { answers, staleAt }: Step,
   ms: number,
 ): SearchStep {
   const stateOf = (member: MemberId): AskedState => {
-    const answer = wire.get(member);
+    const answer = answers.get(member);
     if (!answer || answer.stale) return 'silent';
     return answer.has ? 'has' : 'has-not';
   };
   const asked = members.map((member) => ({ member, state: stateOf(member) }));
   const leftOut = question.leftOut.map((member) => ({ member, state: 'left-out' as const }));
-  const said = [...wire.values()].filter((answer) => !answer.stale);
-  const stale = [...wire.values()].filter((answer) => answer.stale).map((answer) => answer.epoch);
+  const said = [...answers.values()].filter((answer) => !answer.stale);
   return {
     center: question.center,
     transport,
@@ -230,7 +244,7 @@ function describe(
       has,
       ...(detail === undefined ? {} : { detail }),
     })),
-    ...(stale.length > 0 ? { staleAt: Math.max(...stale) as Epoch } : {}),
+    ...(staleAt > 0 ? { staleAt: staleAt as Epoch } : {}),
     ms: Math.round(ms),
   };
 }

@@ -15,14 +15,15 @@ import { createDosm } from '../../dosm/create.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
 import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
-import type { NodeClient } from '../../nodes/protocol.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
+import { allServing, viewOf } from '../../twin/condition.ts';
 import { buildTopology } from '../../twin/load.ts';
 import type { Topology } from '../../twin/topology.ts';
 import { Directories } from '../gateway-directories.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
 import { ensureRoot } from '../root-account.ts';
+import { openFinder, type SearchingClient } from '../search.ts';
 import { readKey, readRootCredentials } from '../secrets.ts';
 
 const RETRY_MS = 250;
@@ -40,9 +41,14 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const topology = buildTopology(config.cluster);
   const directories = new Directories(config, topology, proc);
   const clients = connectNodes(config, topology);
-  const dosm = createDosm({ topology, clients, center: null, clock, random: Math.random, log });
+  const everybody = allServing(topology);
+  const conditions = viewOf(() => everybody);
+  const secret = readKey(config.secretsDir, 'cluster');
+  const finder = openFinder({ config, secret, topology, conditions, clients, clock, log });
+  const dosm = createDosm({ topology, clients, center: null, clock, random: Math.random, log, finder });
   proc.onEnd(async () => {
     await dosm.close();
+    await finder.close();
     await Promise.all([...clients.values()].map((client) => client.close()));
   });
 
@@ -113,6 +119,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       openSecret: identity.openSecret,
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
+      finder,
       listen: gateway.admin,
       ...(gateway.tls ? { tls: gateway.tls } : {}),
       clock,
@@ -123,7 +130,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   proc.send({ type: 'ready', ports: { s3: s3.port, admin: admin.port } });
 }
 
-function connectNodes(config: MemberConfig, topology: Topology): Map<MemberId, NodeClient> {
+function connectNodes(config: MemberConfig, topology: Topology): Map<MemberId, SearchingClient> {
   const secret = readKey(config.secretsDir, 'cluster');
   const deadlines = config.settings.nodeDeadlines;
   const nodes = [...topology.members.values()].filter((member) => member.kind === 'node');

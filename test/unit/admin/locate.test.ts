@@ -10,6 +10,7 @@ import type {
   ObjectVersion,
   VersionContent,
 } from '../../../src/ddm/catalog.ts';
+import type { FindStep } from '../../../src/dosm/find.ts';
 import { type InventoryEntry, NodeError } from '../../../src/nodes/protocol.ts';
 
 const [a, b] = ['node-a11' as MemberId, 'node-b11' as MemberId];
@@ -48,6 +49,21 @@ type LocateStat = (id: BlobId) => Promise<InventoryEntry | null>;
 const statesOf = async (found: LocateSources) => {
   const report = await locateObject(found, { bucket: 'b', key: 'k' });
   return report!.blobs.map((each) => each.replicas.map((replica) => [replica.member, replica.state]));
+};
+
+const STEP: FindStep = {
+  step: 'twin-center',
+  center: 'b',
+  transport: 'multicast',
+  asked: [
+    { member: b, state: 'has-not' },
+    { member: 'node-b12' as MemberId, state: 'has' },
+    { member: 'node-b13' as MemberId, state: 'left-out' },
+  ],
+  answers: [],
+  answer: 'found',
+  holders: ['node-b12' as MemberId],
+  ms: 3,
 };
 
 describe('locateObject', () => {
@@ -123,6 +139,77 @@ describe('locateObject', () => {
         [a, 'unreachable'],
         [b, 'unreachable'],
       ],
+    ]);
+  });
+
+  it('searches where a replica of the map is missing, where none is there, and where it is told to', async () => {
+    const c = 'node-b12' as MemberId;
+    const lost = holds(null);
+    const searchOf = async (
+      nodes: [MemberId, { stat: LocateStat }][],
+      ref: Partial<BlobRef>,
+      search = false,
+    ) => {
+      const found = sources({ kind: 'blob', blob: { ...blob(1), ...ref } }, nodes);
+      const finder = { trace: async () => ({ outcome: 'found' as const, members: [c], trace: [STEP] }) };
+      const report = await locateObject({ ...found, finder }, { bucket: 'b', key: 'k', search });
+      return report!.blobs[0]!;
+    };
+    const whole = await searchOf(
+      [
+        [a, holds({})],
+        [b, holds({})],
+      ],
+      {},
+    );
+    assert.deepEqual(whole.search, []);
+    const missing = await searchOf(
+      [
+        [a, holds({})],
+        [b, lost],
+      ],
+      {},
+    );
+    assert.deepEqual(missing.search, [
+      {
+        step: 'twin-center',
+        center: 'b',
+        transport: 'multicast',
+        asked: [b, c],
+        answer: 'found',
+        foundAt: [c],
+        silent: [],
+        leftOut: ['node-b13'],
+        ms: 3,
+      },
+    ]);
+    assert.equal((await searchOf([], {})).search.length, 1);
+    assert.equal(
+      (
+        await searchOf(
+          [
+            [a, holds({})],
+            [b, holds({})],
+          ],
+          {},
+          true,
+        )
+      ).search.length,
+      1,
+    );
+    const handedOff = await searchOf(
+      [
+        [a, lost],
+        [b, holds({})],
+        [c, holds({})],
+      ],
+      { absent: [a], offMap: [c] },
+    );
+    assert.deepEqual(handedOff.search, []);
+    assert.deepEqual(handedOff.replicas, [
+      { member: a, state: 'missing', absent: true },
+      { member: b, state: 'present' },
+      { member: c, state: 'present', offMap: true },
     ]);
   });
 

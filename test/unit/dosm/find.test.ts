@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Epoch, MemberId, PairId } from '../../../src/base/ids.ts';
 import type { BlobRef } from '../../../src/ddm/catalog.ts';
-import { createFinder, type FinderTuning, type FoundBlob } from '../../../src/dosm/find.ts';
+import { createFinder, type FinderTuning, type TracedBlob } from '../../../src/dosm/find.ts';
 import { allServing, type Conditions, type RecordedState, viewOf } from '../../../src/twin/condition.ts';
 import { buildTopology } from '../../../src/twin/load.ts';
 import type { SearchMode } from '../../../src/twin/search.ts';
@@ -95,7 +95,7 @@ function conditionsOf(
   return { ...all, members: new Map(members), centers: new Map(centers) };
 }
 
-const stepsOf = ({ trace }: FoundBlob) =>
+const stepsOf = ({ trace }: TracedBlob) =>
   trace.map(({ step, center, answer }) => `${step} ${center} ${answer}`);
 const out = (...members: MemberId[]): Record<string, RecordedState> =>
   Object.fromEntries(members.map((member) => [member, 'failed-over']));

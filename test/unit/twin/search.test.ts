@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Epoch, MemberId } from '../../../src/base/ids.ts';
 import type { SearchMode, SearchQuestion, SearchStep } from '../../../src/twin/search.ts';
 import { createAnswerer, type Reply } from '../../../src/twin/search-answerer.ts';
-import type { SearcherOptions } from '../../../src/twin/search-asker.ts';
+import { type SearcherOptions, StaleAsker } from '../../../src/twin/search-asker.ts';
 import { SEARCH_TUNING } from '../../../src/twin/search-tuning.ts';
 import { sealQuestion, searchKey } from '../../../src/twin/search-wire.ts';
 import { TokenBucket } from '../../../src/twin/token-bucket.ts';
@@ -136,6 +136,13 @@ describe('auto', () => {
         [b12, 1],
       ],
     );
+  });
+
+  it('learns that its own epoch is stale also from a refusal', async () => {
+    const askMember = (member: MemberId) => Promise.reject(new StaleAsker(epoch(member === b12 ? 9 : 3)));
+    const [step] = await setUp().ask('point-to-point', {}, { askMember });
+    assert.equal(step!.staleAt, 9);
+    assert.ok(step!.asked.every(({ state }) => state === 'silent'));
   });
 
   it('waits for nobody else once an answer is enough', async () => {

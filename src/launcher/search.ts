@@ -1,0 +1,105 @@
+/**
+ * Wires searches to a process: what a node listens to, and what a gateway asks with. Groups are those of the
+ * configuration, else derived from the cluster's secret, so that every member comes to the same ones.
+ */
+import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
+import type { Epoch, MemberId } from '../base/ids.ts';
+import type { MemberConfig } from '../config.ts';
+import { createFinder, type NodeFinder } from '../dosm/find.ts';
+import { type NodeClient, NodeError, type NodeSearch } from '../nodes/protocol.ts';
+import type { NodeSearchOptions } from '../nodes/server/search.ts';
+import { type ConditionView, FIRST_EPOCH } from '../twin/condition.ts';
+import { type AskMember, createSearcher, StaleAsker } from '../twin/search-asker.ts';
+import { type CenterGroup, type GroupAddress, groupOf, openQuestionPort } from '../twin/search-multicast.ts';
+import { searchKey } from '../twin/search-wire.ts';
+import type { Topology } from '../twin/topology.ts';
+
+export type SearchingClient = NodeClient & NodeSearch;
+
+function groupFor(
+  { search }: Pick<MemberConfig, 'search'>,
+  secret: Buffer,
+  center: string,
+  address: string,
+): GroupAddress {
+  return { address: search.groups[center] ?? groupOf(secret, center, address), port: search.port };
+}
+
+/** What the node answers; undefined for one that the topology does not place. */
+export function nodeSearch(
+  config: Pick<MemberConfig, 'search'>,
+  topology: Topology,
+  member: MemberId,
+  secret: Buffer,
+): NodeSearchOptions | undefined {
+  const self = topology.members.get(member);
+  if (!self?.center) return undefined;
+  const isListening = config.search.transport !== 'point-to-point';
+  return {
+    center: self.center,
+    group: isListening ? groupFor(config, secret, self.center, self.address) : null,
+  };
+}
+
+export interface FinderParts {
+  readonly config: Pick<MemberConfig, 'search'>;
+  readonly secret: Buffer;
+  readonly topology: Topology;
+  readonly conditions: ConditionView;
+  readonly clients: ReadonlyMap<MemberId, SearchingClient>;
+  readonly clock: Clock;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** Opens no socket before the first search. */
+export function openFinder(parts: FinderParts): NodeFinder {
+  const { config, secret, topology, conditions, clients, clock, log } = parts;
+  const nodes = [...topology.members.values()].filter(({ kind }) => kind === 'node');
+  const groups = new Map<string, CenterGroup>();
+  for (const { center, address } of nodes) {
+    if (center === null || groups.has(center)) continue;
+    groups.set(center, { group: groupFor(config, secret, center, address), towards: address });
+  }
+  const pairOf = new Map(
+    [...topology.pairs.values()].flatMap(({ id, members }) => members.map((m) => [m, id])),
+  );
+  const epochOf = (member: MemberId): Epoch => {
+    const pair = pairOf.get(member);
+    return pair === undefined ? FIRST_EPOCH : conditions.epochOf(pair);
+  };
+  const { transport, ttl, address } = config.search;
+  const searcher = createSearcher({
+    mode: transport,
+    key: searchKey(secret),
+    clock,
+    multicast:
+      transport === 'point-to-point'
+        ? null
+        : openQuestionPort({
+            groups,
+            ttl,
+            address: address ?? null,
+            onError: (error) => log.warn({ err: error }, 'searches: a socket failed'),
+          }),
+    askMember: askClients(clients, epochOf),
+    epochOf,
+  });
+  return createFinder({ topology, conditions, searcher, clock, log });
+}
+
+function askClients(
+  clients: ReadonlyMap<MemberId, NodeSearch>,
+  epochOf: (member: MemberId) => Epoch,
+): AskMember {
+  return async (member, question, signal) => {
+    const client = clients.get(member);
+    if (!client) throw new NodeError('unreachable', member, 'no client for this member');
+    try {
+      return await client.search(question, { epoch: epochOf(member), signal });
+    } catch (error) {
+      const isStale = error instanceof NodeError && error.kind === 'stale-epoch' && error.epoch !== undefined;
+      throw isStale ? new StaleAsker(error.epoch!) : error;
+    }
+  };
+}
