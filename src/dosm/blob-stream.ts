@@ -15,7 +15,8 @@ import type { BlobRef } from '../ddm/catalog.ts';
 import { chunkBytes } from '../nodes/digest-tree.ts';
 import { type BlobReader, NodeError } from '../nodes/protocol.ts';
 import { BytesUnavailable, type ReadRequest } from './dosm.ts';
-import type { BlobDamage, BlobFinder, FoundBlob } from './finder.ts';
+import type { BlobFinder, FoundBlob } from './find.ts';
+import type { BlobDamage } from './findings.ts';
 import { firstAnswer } from './hedge.ts';
 import type { HedgeBudget } from './hedge-budget.ts';
 import type { NodeHealth } from './node-health.ts';
@@ -31,7 +32,7 @@ export interface ReadDeps {
   readonly clock: Clock;
   readonly tuning: DosmTuning;
   readonly hedges: HedgeBudget;
-  readonly finder?: BlobFinder | undefined;
+  readonly finder?: Pick<BlobFinder, 'find'> | undefined;
   readonly onDamage: (damage: BlobDamage) => void;
   readonly onFoundOffMap: (blob: BlobRef, member: MemberId) => void;
 }
