@@ -202,7 +202,12 @@ export interface BucketReport {
   readonly directory: string;
   readonly versioning: 'unversioned' | 'enabled' | 'suspended';
   readonly objectLock: boolean;
+  /** When a write is acknowledged. */
+  readonly durability: Durability;
 }
+
+export const DURABILITIES = ['two-copies', 'both-centers', 'one'] as const;
+export type Durability = (typeof DURABILITIES)[number];
 
 /** null: no limit. */
 export interface QuotaReport {
@@ -273,6 +278,8 @@ export const bucketsQuery = z.strictObject({
   after: z.string().max(63).default(''),
   max: z.coerce.number().int().min(1).max(1000).default(1000),
 });
+export const durabilityChange = z.strictObject({ durability: z.enum(DURABILITIES) });
+
 const limit = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullable().optional();
 /** What is absent stays as it is. */
 export const quotaChange = z.strictObject({ bytes: limit, objects: limit });

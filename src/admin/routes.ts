@@ -9,6 +9,7 @@ import { AdminError } from './admin-error.ts';
 import {
   type BucketReport,
   bucketsQuery,
+  durabilityChange,
   failoverEnter,
   failoverLeave,
   historyQuery,
@@ -22,6 +23,7 @@ import {
   type StatusReport,
   usageQuery,
 } from './api.ts';
+import { setDurability } from './durability.ts';
 import type { Failover } from './failover.ts';
 import type { LocateQuery } from './locate.ts';
 import type { UsageService } from './usage.ts';
@@ -77,6 +79,11 @@ export function adminRoutes({ accounts, usage, catalog, status, locate, failover
     res.json({ buckets: page.buckets.map(bucketReport), truncated: page.truncated });
   });
 
+  router.patch('/buckets/:name/durability', async (req, res) => {
+    const { durability } = parse(durabilityChange, localsOf(res).body);
+    res.json(await setDurability(catalog, req.params.name, durability));
+  });
+
   router.get('/usage', async (req, res) => {
     res.json(await usage.usage(parse(usageQuery, req.query)));
   });
@@ -129,6 +136,10 @@ function bucketReport({
   directory,
   versioning,
   objectLock,
+  durability = 'two-copies',
 }: Bucket): BucketReport {
-  return { name, owner, createdAt: createdAt.toISOString(), region, directory, versioning, objectLock };
+  return {
+    ...{ name, owner, createdAt: createdAt.toISOString(), region },
+    ...{ directory, versioning, objectLock, durability },
+  };
 }

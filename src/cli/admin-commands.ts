@@ -3,15 +3,9 @@
  * redundancy is lost), 2 usage or configuration. `--json` prints one JSON document and nothing else.
  */
 import type { Command } from 'commander';
-import type {
-  BucketReport,
-  KeyReport,
-  LocateReport,
-  NewKeyReport,
-  StatusReport,
-  UserReport,
-} from '../admin/api.ts';
+import type { KeyReport, LocateReport, NewKeyReport, StatusReport, UserReport } from '../admin/api.ts';
 import type { AdminClient } from './admin-client.ts';
+import { registerBuckets } from './bucket-commands.ts';
 import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { registerFailover } from './failover-commands.ts';
@@ -171,35 +165,4 @@ function registerKeys(key: Command): void {
         show(flags, { deleted: accessKey }, `deleted access key ${accessKey}`);
       }),
     );
-}
-
-function registerBuckets(bucket: Command): void {
-  common(bucket.command('list'))
-    .description('list buckets')
-    .option('--owner <id>', 'only those of this account')
-    .option('--prefix <text>', 'only those whose names start so')
-    .action((flags: CommonFlags & { owner?: string; prefix?: string }) =>
-      run(flags, async (client) => {
-        const buckets = await listBuckets(client, flags);
-        const rows = buckets.map((b) => [b.name, b.owner, b.versioning, b.directory, b.createdAt]);
-        show(flags, buckets, table(['BUCKET', 'OWNER', 'VERSIONING', 'DIRECTORY', 'CREATED'], rows));
-      }),
-    );
-}
-
-async function listBuckets(
-  client: AdminClient,
-  flags: { owner?: string; prefix?: string },
-): Promise<BucketReport[]> {
-  const buckets: BucketReport[] = [];
-  for (;;) {
-    const query = new URLSearchParams({ prefix: flags.prefix ?? '', after: buckets.at(-1)?.name ?? '' });
-    if (flags.owner !== undefined) query.set('owner', flags.owner);
-    const page = await client.send<{ buckets: BucketReport[]; truncated: boolean }>(
-      'GET',
-      `/buckets?${query}`,
-    );
-    buckets.push(...page.buckets);
-    if (!page.truncated || page.buckets.length === 0) return buckets;
-  }
 }

@@ -69,3 +69,29 @@ describe('usage', () => {
     assert.equal((await get({ user: 'alice', bucket: 'first' })).code, 'InvalidRequest');
   });
 });
+
+describe('durability', () => {
+  it('is one of three, of a bucket that exists, and shows in the listing', async () => {
+    const change = (bucket: string, body: unknown) =>
+      admin.send('PATCH', `/buckets/${bucket}/durability`, { body });
+    for (const durability of ['both-centers', 'one', 'two-copies'])
+      assert.deepEqual((await change('first', { durability })).json, { durability });
+    for (const body of [{ durability: 'none' }, { durability: null }, {}, { durability: 'one', more: 1 }])
+      assert.equal((await change('first', body)).status, 400);
+    assert.equal((await change('none', { durability: 'one' })).json.code, 'NoSuchBucket');
+    await change('second', { durability: 'both-centers' });
+    const { buckets } = (await admin.send('GET', '/buckets')).json;
+    assert.deepEqual(
+      buckets.map((bucket: { name: string; durability: string }) => [bucket.name, bucket.durability]),
+      [
+        ['first', 'two-copies'],
+        ['second', 'both-centers'],
+        ['third', 'two-copies'],
+      ],
+    );
+    admin.catalog.fault = () => 'unknown-applied';
+    const unknown = await change('third', { durability: 'one' });
+    admin.catalog.fault = () => undefined;
+    assert.deepEqual([unknown.status, unknown.json.code], [503, 'OutcomeUnknown']);
+  });
+});

@@ -166,6 +166,31 @@ describe('antipode bucket list', () => {
   });
 });
 
+describe('antipode bucket set', () => {
+  it('sets when a write is acknowledged', async () => {
+    const owner = 'careful' as AccountId;
+    await admin.catalog.createAccount({ id: owner, displayName: 'C', isRoot: false });
+    await admin.catalog.createBucket({ name: 'ledger', owner, region: 'us-east-1', objectLock: false });
+    const durability = 'both-centers';
+    assert.deepEqual(await json('bucket', 'set', 'ledger', '--durability', durability), {
+      name: 'ledger',
+      durability,
+    });
+    const known = ['--data', data];
+    const shown = await antipode(['bucket', 'set', 'ledger', '--durability', 'one', ...known]);
+    assert.equal(shown.stdout, 'ledger: durability one\n');
+    await fails(['bucket', 'set', 'ledger', ...known], 2, /give --durability/);
+    await fails(['bucket', 'set', 'ledger', '--durability', 'much', ...known], 1, /durability/);
+    await fails(
+      ['bucket', 'set', 'nowhere', '--durability', 'one', ...known],
+      1,
+      /there is no bucket nowhere/,
+    );
+    const [listed] = await json('bucket', 'list', '--prefix', 'ledger');
+    assert.equal(listed.durability, 'one');
+  });
+});
+
 describe('antipode bucket quota, user quota and usage', () => {
   it('set, show and remove quotas, and show what is in use', async () => {
     const owner = 'thrifty' as AccountId;
