@@ -15,8 +15,7 @@ import type { BlobRef } from '../ddm/catalog.ts';
 import { chunkBytes } from '../nodes/digest-tree.ts';
 import { type BlobReader, NodeError } from '../nodes/protocol.ts';
 import { BytesUnavailable, type ReadRequest } from './dosm.ts';
-import type { BlobFinder, FoundBlob } from './find.ts';
-import type { BlobDamage } from './findings.ts';
+import type { BlobDamage, BlobFinder, FoundBlob } from './finder.ts';
 import { firstAnswer } from './hedge.ts';
 import type { HedgeBudget } from './hedge-budget.ts';
 import type { NodeHealth } from './node-health.ts';
@@ -32,7 +31,7 @@ export interface ReadDeps {
   readonly clock: Clock;
   readonly tuning: DosmTuning;
   readonly hedges: HedgeBudget;
-  readonly finder?: Pick<BlobFinder, 'find'> | undefined;
+  readonly finder?: BlobFinder | undefined;
   readonly onDamage: (damage: BlobDamage) => void;
   readonly onFoundOffMap: (blob: BlobRef, member: MemberId) => void;
 }

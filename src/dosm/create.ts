@@ -13,8 +13,7 @@ import type { Topology } from '../twin/topology.ts';
 import type { ReadDeps } from './blob-stream.ts';
 import { NodeNotices, type NoticeCounts } from './confirm.ts';
 import type { Dosm } from './dosm.ts';
-import type { BlobFinder } from './find.ts';
-import type { BlobDamage } from './findings.ts';
+import type { BlobDamage, BlobFinder } from './finder.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 import { type BlobLocation, locateBlob } from './locate.ts';
 import { NodeHealth } from './node-health.ts';
@@ -36,7 +35,7 @@ export interface DosmOptions {
   /** The record, as this gateway knows it; everybody serves without one. */
   readonly conditions?: ConditionView;
   /** Where to look for what the map does not find; without one a read gives up there. */
-  readonly finder?: Pick<BlobFinder, 'find'>;
+  readonly finder?: BlobFinder;
   /** A replica that should be there is not, or not rightly. Called often for the same one; must not block. */
   readonly onDamage?: (damage: BlobDamage) => void;
   /** A verified replica where no row has it. */

@@ -6,14 +6,9 @@
 import type { Clock } from '../base/clock.ts';
 import type { BlobId, MemberId } from '../base/ids.ts';
 import type { BlobRef, ClusterCatalog, NewRepair } from '../ddm/catalog.ts';
+import type { BlobDamage } from './finder.ts';
 import { OVER } from './guard.ts';
 
-/** A replica that a read missed. `lost`: a search has found none anywhere. */
-export interface BlobDamage {
-  readonly blob: BlobRef;
-  readonly member: MemberId;
-  readonly kind: 'missing' | 'corrupt' | 'lost';
-}
 export interface FindingCounts {
   sent: number;
   dropped: number;

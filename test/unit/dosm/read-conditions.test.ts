@@ -5,8 +5,7 @@ import { test } from 'node:test';
 import type { MemberId } from '../../../src/base/ids.ts';
 import type { BlobRef } from '../../../src/ddm/catalog.ts';
 import { BytesUnavailable } from '../../../src/dosm/dosm.ts';
-import type { FoundBlob } from '../../../src/dosm/find.ts';
-import type { BlobDamage } from '../../../src/dosm/findings.ts';
+import type { BlobDamage, FoundBlob } from '../../../src/dosm/finder.ts';
 import { rankPairs } from '../../../src/dosm/placement.ts';
 import { collect, makeWorld, type World, wholeBlob, writeRequest } from '../../world/world.ts';
 
