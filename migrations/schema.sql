@@ -31,6 +31,7 @@ TABLE antipode.blob (
   CONSTRAINT blob_state_check CHECK ((state = ANY (ARRAY['live'::text, 'dying'::text])))
 ) WITH (fillfactor=90)
 CREATE INDEX blob_dying ON antipode.blob USING btree (dying_since) WHERE (state = 'dying'::text)
+CREATE INDEX blob_dying_pair ON antipode.blob USING btree (pair, id) WHERE (state = 'dying'::text)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.bucket (
@@ -80,8 +81,11 @@ TABLE antipode.off_map_replica (
   blob_id uuid NOT NULL,
   member text COLLATE "C" NOT NULL,
   since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  home text COLLATE "C",
+  surplus boolean NOT NULL DEFAULT false,
   CONSTRAINT off_map_replica_pkey PRIMARY KEY (blob_id, member)
 )
+CREATE INDEX off_map_replica_surplus ON antipode.off_map_replica USING btree (blob_id) WHERE surplus
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.outbox (
@@ -107,6 +111,13 @@ TABLE antipode.outbox_reader (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE antipode.pair_epoch (
+  pair text COLLATE "C" NOT NULL,
+  epoch bigint NOT NULL,
+  CONSTRAINT pair_epoch_pkey PRIMARY KEY (pair)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
 TABLE antipode.quota (
   subject text COLLATE "C" NOT NULL,
   bytes_max bigint,
@@ -118,6 +129,22 @@ TABLE antipode.quota (
   CONSTRAINT quota_objects_max_check CHECK ((objects_max >= 0)),
   CONSTRAINT quota_pkey PRIMARY KEY (subject)
 ) WITH (fillfactor=10)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE antipode.repair (
+  blob_id uuid NOT NULL,
+  member text COLLATE "C" NOT NULL,
+  reason text COLLATE "C" NOT NULL,
+  found_by text COLLATE "C" NOT NULL,
+  since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  attempts integer NOT NULL DEFAULT 0,
+  next_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  last_error text,
+  CONSTRAINT repair_pkey PRIMARY KEY (blob_id, member),
+  CONSTRAINT repair_reason_check CHECK ((reason = ANY (ARRAY['handoff'::text, 'lag'::text, 'missing'::text, 'corrupt'::text, 'lost'::text])))
+)
+CREATE INDEX repair_due ON antipode.repair USING btree (member, next_at)
+CREATE INDEX repair_member ON antipode.repair USING btree (member, blob_id)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.upload (
@@ -247,6 +274,14 @@ TABLE root.bucket_name (
 CREATE INDEX bucket_name_owner ON root.bucket_name USING btree (owner, name)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE root.cluster (
+  id boolean NOT NULL DEFAULT true,
+  epoch bigint NOT NULL DEFAULT 1,
+  CONSTRAINT cluster_id_check CHECK (id),
+  CONSTRAINT cluster_pkey PRIMARY KEY (id)
+)
+-- GRANT SELECT, UPDATE TO antipode_app
+
 TABLE root.condition (
   subject text COLLATE "C" NOT NULL,
   state text NOT NULL,
@@ -254,8 +289,10 @@ TABLE root.condition (
   since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
   why text NOT NULL DEFAULT ''::text,
   decided_by text NOT NULL DEFAULT ''::text,
+  may_return boolean NOT NULL DEFAULT true,
+  store_id text,
   CONSTRAINT condition_pkey PRIMARY KEY (subject),
-  CONSTRAINT condition_state_check CHECK ((state = ANY (ARRAY['serving'::text, 'suspect'::text, 'failed-over'::text, 'resyncing'::text])))
+  CONSTRAINT condition_state_check CHECK ((state = ANY (ARRAY['serving'::text, 'failed-over'::text, 'resyncing'::text])))
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -291,9 +328,31 @@ TABLE root.pair (
   kind text NOT NULL,
   weight double precision NOT NULL DEFAULT 1,
   created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  epoch bigint NOT NULL DEFAULT 1,
+  weight_set_at timestamp with time zone,
   CONSTRAINT pair_kind_check CHECK ((kind = ANY (ARRAY['node'::text, 'directory'::text]))),
   CONSTRAINT pair_pkey PRIMARY KEY (id),
   CONSTRAINT pair_weight_check CHECK ((weight >= (0)::double precision))
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE root.resync (
+  member text COLLATE "C" NOT NULL,
+  epoch bigint NOT NULL,
+  phase text NOT NULL,
+  started_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  updated_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  owner text NOT NULL,
+  leased_until timestamp with time zone NOT NULL,
+  compared_ranges bigint NOT NULL DEFAULT 0,
+  to_pull bigint NOT NULL DEFAULT 0,
+  pulled_blobs bigint NOT NULL DEFAULT 0,
+  pulled_bytes bigint NOT NULL DEFAULT 0,
+  removed_blobs bigint NOT NULL DEFAULT 0,
+  lag bigint NOT NULL DEFAULT 0,
+  last_error text,
+  CONSTRAINT resync_phase_check CHECK ((phase = ANY (ARRAY['tombstones'::text, 'compare'::text, 'pull'::text, 'handoffs'::text, 'audit'::text, 'done'::text, 'failed'::text]))),
+  CONSTRAINT resync_pkey PRIMARY KEY (member)
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -319,6 +378,33 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.add_repairs(repairs jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  WITH asked AS MATERIALIZED (
+    -- The first reason counts, or the last one that overrules.
+    SELECT DISTINCT ON (1, 2) (x->>'blob')::uuid AS blob_id, x->>'member' AS member, x->>'reason' AS reason,
+           x->>'foundBy' AS found_by
+    FROM jsonb_array_elements(repairs) WITH ORDINALITY e(x, ord)
+    ORDER BY 1, 2, x->>'reason' IN ('lost', 'corrupt') DESC,
+             CASE WHEN x->>'reason' IN ('lost', 'corrupt') THEN -ord ELSE ord END
+  ), live AS MATERIALIZED (
+    SELECT b.id FROM antipode.blob b
+    WHERE b.id = ANY (ARRAY(SELECT a.blob_id FROM asked a)) AND b.state = 'live' ORDER BY b.id FOR SHARE
+  )
+  INSERT INTO antipode.repair AS r (blob_id, member, reason, found_by)
+  SELECT a.blob_id, a.member, a.reason, a.found_by FROM asked a
+  WHERE a.blob_id IN (SELECT l.id FROM live l)
+  ORDER BY a.blob_id, a.member
+  ON CONFLICT (blob_id, member) DO UPDATE SET reason = excluded.reason, found_by = excluded.found_by
+  WHERE excluded.reason IN ('lost', 'corrupt') AND r.reason <> excluded.reason;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.apply_batch(ops jsonb, intent_ms bigint)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -333,19 +419,26 @@ DECLARE
   replaces boolean;
   retires boolean;
   changes boolean;
+  parks boolean;
 BEGIN
   SELECT bool_or(p.old_blob IS NOT NULL OR p.old_manifest IS NOT NULL OR p.doc->>'content' LIKE 'share-%'),
          bool_or(p.action = 'insert'), bool_or(p.action = 'replace'),
          bool_or(p.promote OR p.demote_seq IS NOT NULL OR p.action IN ('insert', 'remove') AND p.old_seq IS NOT NULL),
          bool_or(p.action IN ('tags', 'retention', 'legal-hold')),
+         bool_or(p.doc->>'content' = 'blob' AND (p.doc->'blob' ? 'offMap' OR p.doc ? 'lagging')),
          EXISTS (SELECT FROM antipode.bucket b
                  WHERE b.id = ANY (ARRAY(SELECT DISTINCT d.bucket_id FROM unnest(plan) d)) AND b.counted)
-  INTO shares, inserts, replaces, retires, changes, counted
+  INTO shares, inserts, replaces, retires, changes, parks, counted
   FROM unnest(plan) p WHERE p.reason IS NULL;
   IF counted THEN quotas := antipode.lock_quotas(ARRAY(SELECT p.bucket_id FROM unnest(plan) p)); END IF;
   IF shares THEN plan := antipode.lock_content(plan); END IF;
   IF counted THEN plan := antipode.charge_quotas(plan, quotas); END IF;
   IF inserts OR replaces THEN PERFORM antipode.insert_blobs(plan); END IF;
+  IF parks THEN
+    PERFORM antipode.park_blobs(ARRAY(
+      SELECT p.doc FROM unnest(plan) p
+      WHERE p.reason IS NULL AND p.doc->>'content' = 'blob' AND (p.doc->'blob' ? 'offMap' OR p.doc ? 'lagging')));
+  END IF;
   IF retires THEN PERFORM antipode.retire_versions(plan); END IF;
   IF inserts THEN PERFORM antipode.insert_versions(plan, now); END IF;
   IF replaces THEN PERFORM antipode.replace_versions(plan, now); END IF;
@@ -685,6 +778,20 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.count_repairs()
+ RETURNS TABLE(member text, queued bigint)
+ LANGUAGE sql
+ STABLE
+ SET enable_seqscan TO 'on'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
+AS $function$
+  SELECT r.member, count(*) FROM antipode.repair r JOIN antipode.blob b ON b.id = r.blob_id AND b.state = 'live'
+  GROUP BY r.member
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.create_bucket(p_id bigint, p_name text, p_owner text, p_region text, p_created_at timestamp with time zone, p_object_lock boolean, p_settings jsonb)
  RETURNS SETOF antipode.bucket
  LANGUAGE plpgsql
@@ -796,6 +903,9 @@ BEGIN
               THEN 'locked'
             WHEN (a.doc->>'intentAt')::bigint + intent_ms < extract(epoch FROM clock_timestamp()) * 1000
               THEN 'intent-expired'
+            WHEN (a.doc->>'epoch')::bigint
+                 <> coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = a.doc->'blob'->>'pair'), 1)
+              THEN 'stale-epoch'
           END)
       END AS reason,
       CASE WHEN a.action = 'insert' THEN nextval('antipode.version_seq')
@@ -912,6 +1022,35 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.finish_repairs(done jsonb)
+ RETURNS TABLE(blob_id uuid, member text)
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+DECLARE
+  v_blobs uuid[] := ARRAY(SELECT DISTINCT (x->>'blob')::uuid FROM jsonb_array_elements(done) x ORDER BY 1);
+BEGIN
+  PERFORM 1 FROM antipode.blob b WHERE b.id = ANY (v_blobs) ORDER BY b.id FOR SHARE;
+  DELETE FROM antipode.repair r USING jsonb_array_elements(done) x
+  WHERE r.blob_id = (x->>'blob')::uuid AND r.member = x->>'member';
+  UPDATE antipode.off_map_replica o SET home = NULL
+  FROM jsonb_array_elements(done) x
+  WHERE o.blob_id = (x->>'blob')::uuid AND o.home = x->>'member';
+  UPDATE antipode.off_map_replica o SET surplus = true
+  WHERE o.blob_id = ANY (v_blobs) AND NOT o.surplus
+    AND NOT EXISTS (SELECT FROM antipode.repair r WHERE r.blob_id = o.blob_id)
+    AND EXISTS (SELECT FROM antipode.blob b WHERE b.id = o.blob_id AND b.state = 'live');
+  RETURN QUERY SELECT o.blob_id, o.member FROM antipode.off_map_replica o
+  WHERE o.blob_id = ANY (v_blobs) AND o.surplus ORDER BY o.blob_id, o.member;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.forget_blobs(ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
@@ -919,6 +1058,8 @@ AS $function$
 BEGIN
   WITH gone AS (
     DELETE FROM antipode.blob b WHERE b.id = ANY (ids) AND b.state = 'dying' AND b.taken_at IS NOT NULL RETURNING b.id
+  ), repairs AS (
+    DELETE FROM antipode.repair r USING gone g WHERE r.blob_id = g.id
   )
   DELETE FROM antipode.off_map_replica r USING gone g WHERE r.blob_id = g.id;
 END
@@ -935,10 +1076,6 @@ BEGIN
   SELECT (p.doc->'blob'->>'id')::uuid, p.doc->'blob'->>'pair', (p.doc->'blob'->>'size')::bigint,
          decode(p.doc->'blob'->>'root', 'hex')
   FROM unnest(plan) p WHERE p.reason IS NULL AND p.doc->>'content' = 'blob';
-  INSERT INTO antipode.off_map_replica (blob_id, member)
-  SELECT (p.doc->'blob'->>'id')::uuid, m.member
-  FROM unnest(plan) p CROSS JOIN LATERAL jsonb_array_elements_text(p.doc->'blob'->'offMap') m(member)
-  WHERE p.reason IS NULL AND p.doc->>'content' = 'blob';
 END
 $function$
 
@@ -974,6 +1111,49 @@ CREATE OR REPLACE FUNCTION antipode.is_locked(v antipode.version, bypass boolean
 AS $function$
   SELECT coalesce(v.legal_hold, false)
       OR coalesce(v.retention_until > clock_timestamp() AND NOT (v.retention_mode = 'GOVERNANCE' AND bypass), false)
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.list_blobs(p_after uuid, p_max integer, p_pair text, p_scan integer)
+ RETURNS TABLE(id uuid, pair text, size bigint, root bytea, seen bigint, reached uuid)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  WITH page AS MATERIALIZED (
+    SELECT b.id, b.pair, b.size, b.root, b.state FROM antipode.blob b
+    WHERE b.id > p_after ORDER BY b.id LIMIT p_scan
+  ), wanted AS (
+    SELECT p.id, p.pair, p.size, p.root FROM page p
+    WHERE p.state = 'live' AND (p_pair IS NULL OR p.pair = p_pair) ORDER BY p.id LIMIT p_max
+  ), ending AS (
+    SELECT count(*) AS seen, (SELECT l.id FROM page l ORDER BY l.id DESC LIMIT 1) AS reached FROM page p
+  )
+  SELECT w.id, w.pair, w.size, w.root, e.seen, e.reached FROM ending e LEFT JOIN wanted w ON true ORDER BY w.id
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.list_bucket_blobs(p_bucket bigint, p_after uuid, p_max integer, p_pair text)
+ RETURNS TABLE(id uuid, pair text, size bigint, root bytea)
+ LANGUAGE sql
+ STABLE
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
+ SET enable_seqscan TO 'on'
+AS $function$
+  WITH named AS (
+    SELECT v.blob_id FROM antipode.version v WHERE v.bucket_id = p_bucket AND v.blob_id > p_after
+    UNION
+    SELECT m.blob_id FROM antipode.version v JOIN antipode.manifest_part m ON m.manifest_id = v.manifest_id
+    WHERE v.bucket_id = p_bucket AND m.blob_id > p_after
+    UNION
+    SELECT t.blob_id FROM antipode.upload u JOIN antipode.upload_part t ON t.upload_id = u.upload_id
+    WHERE u.bucket_id = p_bucket AND t.blob_id > p_after
+  )
+  SELECT b.id, b.pair, b.size, b.root FROM named n JOIN antipode.blob b ON b.id = n.blob_id
+  WHERE b.state = 'live' AND (p_pair IS NULL OR b.pair = p_pair)
+  ORDER BY b.id LIMIT p_max
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -1251,12 +1431,95 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.move_blobs(moves jsonb)
+ RETURNS SETOF uuid
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  v_moved uuid[];
+BEGIN
+  PERFORM 1 FROM antipode.blob b
+  WHERE b.id = ANY (ARRAY(SELECT (x->>'blob')::uuid FROM jsonb_array_elements(moves) x)) ORDER BY b.id FOR UPDATE;
+  WITH moved AS (
+    UPDATE antipode.blob b SET pair = x->>'to'
+    FROM jsonb_array_elements(moves) x
+    WHERE b.id = (x->>'blob')::uuid AND b.state = 'live' AND b.pair = x->>'from'
+      AND (x->>'toEpoch')::bigint
+          = coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = x->>'to'), 1)
+    RETURNING b.id
+  )
+  SELECT coalesce(array_agg(m.id), '{}') INTO v_moved FROM moved m;
+  DELETE FROM antipode.repair r WHERE r.blob_id = ANY (v_moved);
+  -- Who is of the map now, is off it no longer; the others are not wanted.
+  DELETE FROM antipode.off_map_replica o USING jsonb_array_elements(moves) x
+  WHERE o.blob_id = (x->>'blob')::uuid AND o.blob_id = ANY (v_moved) AND x->'members' ? o.member;
+  UPDATE antipode.off_map_replica o SET home = NULL, surplus = true WHERE o.blob_id = ANY (v_moved);
+  RETURN QUERY SELECT m.id FROM unnest(v_moved) m(id);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.new_version_id(seq bigint)
  RETURNS text
  LANGUAGE sql
 AS $function$
   SELECT lpad(to_hex(seq), 16, '0') || substr(replace(gen_random_uuid()::text, '-', ''), 1, 12)
       || substr(gen_random_uuid()::text, 1, 4)
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.off_map(p_blob uuid)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT ARRAY(SELECT ARRAY[r.member, r.home] FROM antipode.off_map_replica r
+               WHERE r.blob_id = p_blob AND NOT r.surplus ORDER BY r.home NULLS LAST, r.member)
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.park_blobs(docs jsonb[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  INSERT INTO antipode.off_map_replica (blob_id, member, home)
+  SELECT (d->'blob'->>'id')::uuid, m.member, d->'blob'->'absent'->>(m.ord - 1)::integer
+  FROM unnest(docs) d
+  CROSS JOIN LATERAL jsonb_array_elements_text(d->'blob'->'offMap') WITH ORDINALITY m(member, ord)
+  ON CONFLICT DO NOTHING;
+  INSERT INTO antipode.repair (blob_id, member, reason, found_by)
+  SELECT (d->'blob'->>'id')::uuid, r.member, r.reason, 'write'
+  FROM unnest(docs) d
+  CROSS JOIN LATERAL (
+    SELECT a.member, 'handoff' AS reason FROM jsonb_array_elements_text(d->'blob'->'absent') a(member)
+    UNION ALL
+    SELECT l.member, 'lag' FROM jsonb_array_elements_text(d->'lagging') l(member)
+  ) r
+  ON CONFLICT DO NOTHING;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.postpone_repairs(failed jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  UPDATE antipode.repair r
+  SET next_at = clock_timestamp() + (x->>'retryMs')::double precision * interval '1 millisecond',
+      last_error = x->>'error', reason = coalesce(x->>'reason', r.reason)
+  FROM jsonb_array_elements(failed) x
+  WHERE r.blob_id = (x->>'blob')::uuid AND r.member = x->>'member';
+END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -1290,6 +1553,10 @@ BEGIN
   IF (p->>'intentAt')::bigint + intent_ms < extract(epoch FROM clock_timestamp()) * 1000 THEN
     RETURN jsonb_build_object('reason', 'intent-expired');
   END IF;
+  IF (p->>'epoch')::bigint
+     <> coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = p->'blob'->>'pair'), 1) THEN
+    RETURN jsonb_build_object('reason', 'stale-epoch');
+  END IF;
   SELECT o.blob_id, o.size INTO v_old, v_old_size
   FROM antipode.upload_part o WHERE o.upload_id = v_upload AND o.part_number = v_number;
   PERFORM antipode.lock_quotas(ARRAY[(p->>'bucket')::bigint]);
@@ -1306,8 +1573,7 @@ BEGIN
   ELSIF v_blob IS NOT NULL THEN
     INSERT INTO antipode.blob (id, pair, size, root)
     VALUES (v_blob, p->'blob'->>'pair', (p->'blob'->>'size')::bigint, decode(p->'blob'->>'root', 'hex'));
-    INSERT INTO antipode.off_map_replica (blob_id, member)
-    SELECT v_blob, m.member FROM jsonb_array_elements_text(p->'blob'->'offMap') m(member);
+    IF p->'blob' ? 'offMap' OR p ? 'lagging' THEN PERFORM antipode.park_blobs(ARRAY[p]); END IF;
   END IF;
   now := date_trunc('milliseconds', clock_timestamp());
   INSERT INTO antipode.upload_part (upload_id, part_number, size, etag, checksum, blob_id, last_modified, write_id)
@@ -1346,6 +1612,23 @@ BEGIN
          jsonb_build_object('result', antipode.result_of(p, now), 'size', p.doc->'size', 'etag', p.doc->'etag'), now
   FROM unnest(plan) p WHERE p.reason IS NULL AND p.action <> 'none'
   ORDER BY p.ord;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.record_off_map(p_blob uuid, p_member text, p_pair_members text[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM 1 FROM antipode.blob b WHERE b.id = p_blob AND b.state = 'live' FOR SHARE;
+  IF NOT FOUND OR p_member = ANY (p_pair_members) THEN RETURN; END IF;
+  INSERT INTO antipode.off_map_replica AS o (blob_id, member) VALUES (p_blob, p_member)
+  ON CONFLICT (blob_id, member) DO UPDATE SET surplus = false WHERE o.surplus;
+  INSERT INTO antipode.repair (blob_id, member, reason, found_by)
+  SELECT p_blob, m.member, 'missing', 'search' FROM unnest(p_pair_members) m(member)
+  ON CONFLICT DO NOTHING;
 END
 $function$
 
@@ -1552,6 +1835,66 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.take_repairs(p_max integer, p_lease_ms bigint, p_member text, p_except text[])
+ RETURNS SETOF antipode.repair
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_members text[];
+  v_left integer := p_max;
+  v_taken integer;
+  v_picked integer;
+  v_blobs uuid[];
+  v_homes text[];
+BEGIN
+  IF p_member IS NOT NULL THEN
+    v_members := ARRAY[p_member];
+  ELSE
+    WITH RECURSIVE who AS (
+      (SELECT r.member FROM antipode.repair r ORDER BY r.member LIMIT 1)
+      UNION ALL
+      SELECT (SELECT r.member FROM antipode.repair r WHERE r.member > w.member ORDER BY r.member LIMIT 1)
+      FROM who w WHERE w.member IS NOT NULL
+    )
+    SELECT array_agg(w.member) INTO v_members FROM who w WHERE w.member IS NOT NULL AND w.member <> ALL (p_except);
+  END IF;
+  WHILE v_left > 0 LOOP
+    SELECT coalesce(array_agg(p.blob_id), '{}'), coalesce(array_agg(p.member), '{}') INTO v_blobs, v_homes
+    FROM (
+      SELECT d.blob_id, d.member
+      FROM unnest(v_members) m(member)
+      CROSS JOIN LATERAL (
+        SELECT r.blob_id, r.member, r.next_at FROM antipode.repair r
+        WHERE r.member = m.member AND r.next_at <= v_now ORDER BY r.next_at LIMIT v_left FOR UPDATE SKIP LOCKED
+      ) d
+      ORDER BY d.next_at, d.blob_id, d.member LIMIT v_left
+    ) p;
+    v_picked := cardinality(v_blobs);
+    EXIT WHEN v_picked = 0;
+    DELETE FROM antipode.repair r USING unnest(v_blobs, v_homes) p(blob_id, member)
+    WHERE r.blob_id = p.blob_id AND r.member = p.member
+      AND NOT EXISTS (SELECT FROM antipode.blob b WHERE b.id = p.blob_id AND b.state = 'live');
+    RETURN QUERY
+    UPDATE antipode.repair r
+    SET attempts = r.attempts + 1, next_at = v_now + p_lease_ms * interval '1 millisecond'
+    FROM unnest(v_blobs, v_homes) p(blob_id, member)
+    WHERE r.blob_id = p.blob_id AND r.member = p.member
+    RETURNING r.*;
+    GET DIAGNOSTICS v_taken = ROW_COUNT;
+    v_left := v_left - v_taken;
+    -- All of them lived: what was not picked was not due, or is in another's hand.
+    EXIT WHEN v_taken = v_picked;
+  END LOOP;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.text_after(p text)
  RETURNS text
  LANGUAGE plpgsql
@@ -1634,6 +1977,91 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.allow_return(c jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM 1 FROM root.cluster FOR UPDATE;
+  IF NOT EXISTS (SELECT FROM root.subject_members(c)) THEN
+    RETURN jsonb_build_object('reason', 'no-such-subject');
+  END IF;
+  WITH freed AS (
+    UPDATE root.condition k SET may_return = true
+    WHERE k.subject IN (SELECT s.member FROM root.subject_members(c) s) AND k.state = 'failed-over' AND NOT k.may_return
+    RETURNING k.*
+  )
+  INSERT INTO root.condition_history (subject, state, epoch, why, decided_by)
+  SELECT f.subject, f.state, f.epoch, 'may return', c->>'decidedBy' FROM freed f ORDER BY f.subject;
+  RETURN jsonb_build_object('conditions', root.conditions());
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.change_condition(c jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_epoch bigint;
+  v_current bigint;
+  v_refusal jsonb;
+  v_changes text[];
+  v_center text;
+BEGIN
+  SELECT k.epoch INTO v_epoch FROM root.cluster k FOR UPDATE;
+  v_current := CASE WHEN c ? 'center' THEN v_epoch ELSE
+    (SELECT p.epoch FROM root.member m JOIN root.pair p ON p.id = m.pair_id WHERE m.id = c->>'member') END;
+  v_refusal := root.refused_change(c, v_current);
+  IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
+  -- An operator's word also holds members that detection had failed over.
+  IF c->>'to' = 'failed-over' AND NOT coalesce((c->>'mayReturn')::boolean, false) THEN
+    PERFORM root.hold_member(s.member, c) FROM root.subject_members(c) s WHERE s.state = 'failed-over' AND s.may_return;
+  END IF;
+  v_changes := ARRAY(SELECT s.member FROM root.subject_members(c) s WHERE s.state <> c->>'to');
+  IF c ? 'center' AND EXISTS (SELECT FROM root.condition k WHERE k.subject = 'center ' || (c->>'center')
+                              AND (k.state <> 'failed-over' OR cardinality(v_changes) > 0)) THEN
+    v_center := 'center ' || (c->>'center');
+  END IF;
+  IF cardinality(v_changes) > 0 OR v_center IS NOT NULL THEN
+    v_epoch := v_epoch + 1;
+    UPDATE root.cluster SET epoch = v_epoch;
+    UPDATE root.pair p SET epoch = v_epoch FROM root.member m WHERE m.id = ANY (v_changes) AND p.id = m.pair_id;
+    UPDATE antipode.pair_epoch e SET epoch = v_epoch FROM root.member m WHERE m.id = ANY (v_changes) AND e.pair = m.pair_id;
+    PERFORM root.enter_condition(s.subject, c->>'to', v_epoch, c) FROM unnest(v_changes || v_center) s(subject)
+    WHERE s.subject IS NOT NULL;
+    IF c->>'to' <> 'resyncing' THEN
+      UPDATE root.resync r
+      SET phase = CASE c->>'to' WHEN 'serving' THEN 'done' ELSE 'failed' END, updated_at = clock_timestamp(),
+          leased_until = clock_timestamp(), last_error = CASE c->>'to' WHEN 'serving' THEN NULL ELSE c->>'why' END
+      WHERE r.member = ANY (v_changes) AND r.phase NOT IN ('done', 'failed');
+    END IF;
+    IF c->>'to' = 'serving' THEN PERFORM root.end_center_failover(c->>'member', v_epoch, c); END IF;
+  END IF;
+  RETURN jsonb_build_object('conditions', root.conditions());
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.conditions()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT jsonb_build_object(
+    'epoch', (SELECT c.epoch FROM root.cluster c),
+    'pairs', (SELECT coalesce(jsonb_object_agg(p.id, p.epoch), '{}') FROM root.pair p),
+    'conditions', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'subject', c.subject, 'state', c.state, 'sinceMs', (extract(epoch FROM c.since) * 1000)::bigint, 'why', c.why,
+        'decidedBy', c.decided_by, 'mayReturn', c.may_return, 'storeId', c.store_id) ORDER BY c.subject), '[]')
+      FROM root.condition c))
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.delete_account(p_id text)
  RETURNS text
  LANGUAGE plpgsql
@@ -1651,6 +2079,192 @@ BEGIN
   DELETE FROM antipode.quota q WHERE q.subject = 'account/' || p_id;
   RETURN 'done';
 END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.end_center_failover(p_member text, p_epoch bigint, c jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_center text := (SELECT m.center FROM root.member m WHERE m.id = p_member);
+BEGIN
+  PERFORM root.enter_condition(
+    'center ' || v_center, 'serving', p_epoch,
+    jsonb_build_object('why', 'each of its nodes serves', 'decidedBy', c->'decidedBy'))
+  FROM root.condition k
+  WHERE k.subject = 'center ' || v_center AND k.state <> 'serving'
+    AND NOT EXISTS (SELECT FROM root.subject_members(jsonb_build_object('center', v_center)) s WHERE s.state <> 'serving');
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.enter_condition(p_subject text, p_state text, p_epoch bigint, c jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  UPDATE root.condition k
+  SET state = p_state, epoch = p_epoch, since = clock_timestamp(), why = c->>'why', decided_by = c->>'decidedBy',
+      may_return = CASE WHEN p_state <> 'failed-over' THEN true
+                        -- What an operator has failed over stays so, whatever detection says next.
+                        WHEN k.state = 'failed-over' AND NOT k.may_return THEN false
+                        ELSE coalesce((c->>'mayReturn')::boolean, false) END,
+      store_id = CASE WHEN p_state = 'serving' THEN coalesce(c->>'storeId', k.store_id) ELSE k.store_id END
+  WHERE k.subject = p_subject;
+  INSERT INTO root.condition_history (subject, state, epoch, why, decided_by)
+  VALUES (p_subject, p_state, p_epoch, c->>'why', c->>'decidedBy');
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.hold_member(p_member text, c jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  WITH held AS (
+    UPDATE root.condition k SET may_return = false, why = c->>'why', decided_by = c->>'decidedBy'
+    WHERE k.subject = p_member AND k.state = 'failed-over' AND k.may_return RETURNING k.*
+  )
+  INSERT INTO root.condition_history (subject, state, epoch, why, decided_by)
+  SELECT h.subject, h.state, h.epoch, h.why, h.decided_by FROM held h;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.lease_resync(p_member text, p_epoch bigint, p_owner text, p_lease_ms bigint, p jsonb)
+ RETURNS SETOF root.resync
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_valid boolean := EXISTS (
+    SELECT FROM root.member m JOIN root.pair k ON k.id = m.pair_id WHERE m.id = p_member AND k.epoch = p_epoch);
+BEGIN
+  IF v_valid THEN
+    INSERT INTO root.resync AS r (member, epoch, phase, owner, leased_until)
+    VALUES (p_member, p_epoch, 'tombstones', p_owner, v_now)
+    ON CONFLICT (member) DO UPDATE
+    SET epoch = p_epoch, phase = 'tombstones', started_at = v_now, owner = p_owner, leased_until = v_now,
+        compared_ranges = 0, to_pull = 0, pulled_blobs = 0, pulled_bytes = 0, removed_blobs = 0, lag = 0, last_error = NULL
+    WHERE r.epoch < p_epoch;
+  ELSIF coalesce(p->>'phase', '') NOT IN ('done', 'failed') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  UPDATE root.resync r
+  SET owner = p_owner, leased_until = v_now + p_lease_ms * interval '1 millisecond', updated_at = v_now,
+      phase = coalesce(p->>'phase', r.phase),
+      compared_ranges = coalesce((p->>'comparedRanges')::bigint, r.compared_ranges),
+      to_pull = coalesce((p->>'toPull')::bigint, r.to_pull),
+      pulled_blobs = coalesce((p->>'pulledBlobs')::bigint, r.pulled_blobs),
+      pulled_bytes = coalesce((p->>'pulledBytes')::bigint, r.pulled_bytes),
+      removed_blobs = coalesce((p->>'removedBlobs')::bigint, r.removed_blobs),
+      lag = coalesce((p->>'lag')::bigint, r.lag),
+      last_error = coalesce(p->>'lastError', r.last_error)
+  WHERE r.member = p_member AND r.epoch = p_epoch
+    AND (r.owner = p_owner OR v_valid AND r.leased_until <= v_now)
+  RETURNING r.*;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.refused_change(c jsonb, current bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+DECLARE
+  m record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM root.subject_members(c)) THEN
+    RETURN jsonb_build_object('reason', 'no-such-subject');
+  END IF;
+  IF current <> (c->>'expectedEpoch')::bigint THEN
+    RETURN jsonb_build_object('reason', 'stale-epoch', 'detail', 'the epoch is ' || current);
+  END IF;
+  IF c ? 'center' AND c->>'to' <> 'failed-over' THEN
+    RETURN jsonb_build_object('reason', 'not-allowed', 'detail', 'a center comes back member by member');
+  END IF;
+  FOR m IN SELECT s.*, s.twin IN (SELECT o.member FROM root.subject_members(c) o WHERE o.state <> c->>'to') AS together
+           FROM root.subject_members(c) s LOOP
+    IF m.kind <> 'node' THEN
+      RETURN jsonb_build_object('reason', 'not-allowed',
+        'detail', m.member || ' is a directory: who decides for its pair promotes and fences it');
+    END IF;
+    CONTINUE WHEN m.state = c->>'to';
+    IF c->>'to' = 'serving' AND m.state <> 'resyncing' THEN
+      RETURN jsonb_build_object('reason', 'not-allowed',
+        'detail', m.member || ' is ' || m.state || ': what serves must have been resyncing');
+    ELSIF c->>'to' = 'resyncing' AND m.state <> 'failed-over' THEN
+      RETURN jsonb_build_object('reason', 'not-allowed',
+        'detail', m.member || ' is ' || m.state || ': what resyncs must have been failed-over');
+    ELSIF c->>'to' = 'resyncing' AND NOT m.may_return THEN
+      RETURN jsonb_build_object('reason', 'not-allowed',
+        'detail', m.member || ' was failed over by an operator and waits for leave');
+    ELSIF c->>'to' = 'failed-over' AND NOT coalesce((c->>'force')::boolean, false)
+          AND (m.twin_state IS DISTINCT FROM 'serving' OR m.together) THEN
+      RETURN jsonb_build_object('reason', 'twin-not-serving',
+        'detail', CASE WHEN m.twin IS NULL THEN m.member || ' has no twin'
+                       WHEN m.together THEN m.twin || ', the twin of ' || m.member || ', would fail over with it'
+                       ELSE m.twin || ', the twin of ' || m.member || ', is ' || m.twin_state END);
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.register_topology(t jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM 1 FROM root.cluster FOR UPDATE;
+  INSERT INTO root.pair AS p (id, kind, weight)
+  SELECT x->>'id', x->>'kind', (x->>'weight')::double precision FROM jsonb_array_elements(t->'pairs') x
+  ON CONFLICT (id) DO UPDATE SET weight = excluded.weight
+  WHERE p.weight_set_at IS NULL AND p.weight <> excluded.weight;
+  INSERT INTO root.member AS m (id, pair_id, center, address, port)
+  SELECT x->>'id', x->>'pair', x->>'center', x->>'address', (x->>'port')::integer
+  FROM jsonb_array_elements(t->'members') x
+  ON CONFLICT (id) DO UPDATE
+  SET pair_id = excluded.pair_id, center = excluded.center, address = excluded.address, port = excluded.port
+  WHERE (m.pair_id, m.center, m.address, m.port)
+        IS DISTINCT FROM (excluded.pair_id, excluded.center, excluded.address, excluded.port);
+  INSERT INTO root.condition (subject, state)
+  SELECT s.subject, 'serving'
+  FROM (SELECT x->>'id' AS subject FROM jsonb_array_elements(t->'members') x
+        UNION ALL SELECT 'center ' || c.name FROM jsonb_array_elements_text(t->'centers') c(name)) s
+  ON CONFLICT (subject) DO NOTHING;
+  INSERT INTO antipode.pair_epoch (pair, epoch)
+  SELECT p.id, p.epoch FROM root.pair p WHERE p.kind = 'node'
+  ON CONFLICT (pair) DO NOTHING;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.subject_members(c jsonb)
+ RETURNS TABLE(member text, pair text, kind text, state text, may_return boolean, twin text, twin_state text)
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT m.id, m.pair_id, p.kind, k.state, k.may_return, t.id, tk.state
+  FROM root.member m
+  JOIN root.pair p ON p.id = m.pair_id
+  JOIN root.condition k ON k.subject = m.id
+  LEFT JOIN root.member t ON t.pair_id = m.pair_id AND t.id <> m.id
+  LEFT JOIN root.condition tk ON tk.subject = t.id
+  WHERE m.id = c->>'member' OR m.center = c->>'center' AND p.kind = 'node'
+  ORDER BY m.id
 $function$
 
 -- GRANT EXECUTE TO antipode_app

@@ -14,6 +14,7 @@ import { type Directories, directoryForName } from './directories.ts';
 import type { Row } from './link.ts';
 import { bucketOf, isStorable } from './mapping.ts';
 import type { CatalogOptions } from './options.ts';
+import { checkSetting, checkSettings } from './settings.ts';
 import { type Statement, statement } from './statements.ts';
 
 const TAKE_BUCKET_NAME = statement('take-bucket-name');
@@ -145,6 +146,7 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
     },
 
     async createBucket(b) {
+      checkSettings(b.settings);
       const pair = directoryForName(b.name, directories.pairs());
       for (let round = 1; round <= CREATE_ROUNDS_MAX; round++) {
         const values = [b.name, b.owner, pair, LIMITS.bucketsPerAccountMax];
@@ -183,10 +185,10 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
         'no-such-bucket' | 'not-versioned'
       >,
 
-    setBucketSetting: async (id, name, value) =>
-      (await change(id, SET_BUCKET_SETTING, [
-        name,
-        value === null ? null : JSON.stringify(value),
-      ])) as Outcome<null, 'no-such-bucket'>,
+    setBucketSetting: async (id, name, value) => {
+      checkSetting(name, value);
+      const values = [name, value === null ? null : JSON.stringify(value)];
+      return (await change(id, SET_BUCKET_SETTING, values)) as Outcome<null, 'no-such-bucket'>;
+    },
   };
 }

@@ -9,6 +9,7 @@
  * A call that cannot reach the directory rejects with CatalogUnavailable (503 outside).
  */
 import type { AccountId, BlobId, BucketId, Epoch, MemberId, PairId, UploadId, WriteId } from '../base/ids.ts';
+import type { ClusterCatalog } from './cluster-catalog.ts';
 import type { AccessKey, Account } from './principals.ts';
 import type {
   BlobRef,
@@ -262,7 +263,8 @@ export class CatalogUnavailable extends Error {
 
 // --------------------------------------------------------------------------------------- the interface
 
-export interface Catalog {
+/** With what the catalog keeps about the cluster itself: cluster-catalog.ts. */
+export interface Catalog extends ClusterCatalog {
   // Accounts and access keys (root pair). Reads may be cached for at most LIMITS.settingsAgeMs.
   findAccessKey(accessKeyId: string): Promise<AccessKey | null>;
   findAccount(id: AccountId): Promise<Account | null>;
@@ -310,7 +312,7 @@ export interface Catalog {
     id: BucketId,
     defaultRetention: DefaultRetention | null,
   ): Promise<Outcome<null, 'no-such-bucket' | 'not-versioned'>>;
-  /** Sets (or, with null, removes) one subresource document. */
+  /** Sets (or, with null, removes) one subresource document. @throws {RangeError} for a `durability` that is none */
   setBucketSetting(
     id: BucketId,
     name: string,

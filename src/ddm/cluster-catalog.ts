@@ -23,7 +23,10 @@ export interface ConditionChange {
   readonly expectedEpoch?: Epoch;
   readonly why: string;
   readonly decidedBy: string;
-  /** With `failed-over`: whether detection may bring the member back by itself. */
+  /**
+   * With `failed-over`: whether detection may bring the member back by itself. Absent: no, as an operator means it. What
+   * had failed over already is held by an operator's word (from now on it may not return), and not freed by detection's.
+   */
   readonly mayReturn?: boolean;
   /** Enter although the twin does not serve. */
   readonly force?: boolean;
@@ -34,7 +37,9 @@ export type ConditionRefusal =
   | 'stale-epoch' // somebody was faster: read again
   | 'twin-not-serving' // `detail` names the twin and its state
   | 'no-such-subject'
-  | 'not-allowed'; // no such transition; `detail` says from what (serving needs resyncing before it)
+  // No such transition; `detail` says from what (serving needs resyncing before it). Centers can only fail over: they come
+  // back member by member. Directories change by their pair's decider, never here.
+  | 'not-allowed';
 
 export interface ConditionEvent {
   readonly id: number;
@@ -62,8 +67,14 @@ export interface Repair {
   readonly member: MemberId;
   readonly reason: RepairReason;
   readonly since: Date;
+  /** How often it was taken, this time included. */
   readonly attempts: number;
   readonly lastError?: string;
+}
+/** A replica on a member that is not of the blob's pair. */
+export interface OffMapReplica {
+  readonly blobId: BlobId;
+  readonly member: MemberId;
 }
 export interface NewRepair {
   readonly blobId: BlobId;
@@ -100,10 +111,18 @@ export interface ResyncState {
 
 export interface ClusterCatalog {
   // Root pair.
-  /** Makes the members known (idempotent); new ones serve at epoch 1, weights are kept once set. */
+  /**
+   * Makes the members known (idempotent); new ones serve at epoch 1. A weight that setPairWeight has set is kept. Members
+   * that the topology does not name stay known. Where the outcome is unknown, this and the other calls here that answer
+   * no outcome reject with CatalogUnavailable and may be repeated.
+   */
   registerTopology(topology: Topology): Promise<void>;
   readConditions(): Promise<Conditions>;
-  /** `done` carries the record as it is afterwards. A change to the state that is there already is done and raises nothing. */
+  /**
+   * `done` carries the record as it is afterwards. A change to the state that is there already is done and raises nothing
+   * (`expectedEpoch` is looked at first). A center that was declared out serves again with the last of its nodes. The
+   * member's resync, if one is under way, ends as `done` with serving and as `failed` with failed-over.
+   */
   changeCondition(change: ConditionChange): Promise<Outcome<Conditions, ConditionRefusal>>;
   /** Lets detection bring back what an operator failed over (`failover leave`): sets mayReturn. No new epoch. */
   allowReturn(
@@ -112,12 +131,13 @@ export interface ClusterCatalog {
   ): Promise<Outcome<Conditions, 'no-such-subject'>>;
   /** Newest first. */
   conditionHistory(query: { max: number; before?: number }): Promise<readonly ConditionEvent[]>;
-  /** Remembers the data folder of a member that serves and has none recorded; answers the recorded one. */
-  adoptStore(member: MemberId, storeId: string): Promise<string>;
+  /** Remembers the data folder of a member that serves and has none recorded; answers the recorded one (null: none). */
+  adoptStore(member: MemberId, storeId: string): Promise<string | null>;
 
   /**
    * Takes or renews the lease of a member's resync, and writes what is given of its progress. null: another gateway
-   * has it. A new epoch starts a new row; counters are the caller's absolute figures.
+   * has it, or `epoch` is not the pair's (any more). A new epoch starts a new row; counters are the caller's absolute
+   * figures. The owner may still write `done` or `failed` when the epoch has passed. `leaseMs: 0` gives it up.
    */
   leaseResync(
     lease: { member: MemberId; epoch: Epoch; owner: string; leaseMs: number },
@@ -126,19 +146,30 @@ export interface ClusterCatalog {
   listResyncs(): Promise<readonly ResyncState[]>;
 
   // Every directory.
-  /** Queues repairs; one that is queued already keeps its first reason, but 'lost' and 'corrupt' overrule. At most 1,000. */
+  /**
+   * Queues repairs of live blobs; one that is queued already keeps its first reason, but 'lost' and 'corrupt' overrule.
+   * At most 1,000 (RangeError).
+   */
   addRepairs(repairs: readonly NewRepair[]): Promise<void>;
-  /** Leases up to `max` repairs that are due, oldest first; of one member, or of any but those in `except`. */
+  /**
+   * Leases up to `max` repairs that are due, those due longest first; of one member, or of any but those in `except`. Dying
+   * blobs have none. A member that is not of the blob's pair (any more) needs none: finish it.
+   */
   takeRepairs(query: {
     max: number;
     leaseMs: number;
     member?: MemberId;
     except?: readonly MemberId[];
   }): Promise<readonly Repair[]>;
-  /** Ends them: the replica is there and verified. Removes what stood off the map for it from the rows, and answers those. */
-  finishRepairs(
-    done: readonly { blobId: BlobId; member: MemberId }[],
-  ): Promise<readonly { blobId: BlobId; member: MemberId }[]>;
+  /**
+   * Ends them: the replica is there and verified. With the last repair of a blob, its replicas off the map are wanted no
+   * longer (until then each may be the second copy): no row shows them from then on, and they are answered, here and by
+   * listSurplus, until forgetOffMap is told that their bytes are gone. A member without a repair may be named too.
+   */
+  finishRepairs(done: readonly { blobId: BlobId; member: MemberId }[]): Promise<readonly OffMapReplica[]>;
+  /** Replicas off the map whose bytes are to be dropped, then told to forgetOffMap. */
+  listSurplus(max: number): Promise<readonly OffMapReplica[]>;
+  forgetOffMap(dropped: readonly OffMapReplica[]): Promise<void>;
   /** Not now: again after `retryMs`. */
   postponeRepairs(
     failed: readonly {
@@ -157,10 +188,13 @@ export interface ClusterCatalog {
   }): Promise<readonly Repair[]>;
   /** How many wait, in all and for each member. */
   countRepairs(): Promise<{ readonly queued: number; readonly byMember: ReadonlyMap<MemberId, number> }>;
-  /** A replica was found off the map, standing for nobody in particular. Repairs for the map's members are queued. */
+  /** A replica was found off the map, standing for nobody in particular. Queues repairs (`missing`) for the map's members. */
   recordOffMap(blobId: BlobId, member: MemberId): Promise<void>;
 
-  /** Blobs by id (bytewise), all directories merged; of a pair or a bucket where given. Dying ones are left out. */
+  /**
+   * Blobs by id (bytewise), all directories merged; of a pair or a bucket where given. Dying ones are left out. A page of a
+   * bucket costs a look at the whole bucket: ask for large ones (10,000).
+   */
   listBlobs(query: {
     after?: BlobId;
     max: number;
@@ -173,11 +207,15 @@ export interface ClusterCatalog {
   listDying(query: { pair: PairId; after?: BlobId; max: number }): Promise<readonly BlobId[]>;
   /** Object versions (delete markers are none), for the last line of `verify`. */
   countObjects(bucketId?: BucketId): Promise<number>;
-  /** Moves a live blob to another pair, if it still is on `from`; off-map records and repairs of it are dropped. */
+  /**
+   * Moves live blobs to another pair, those that are still on `from`, if `toEpoch` is still the epoch of `to`; answers those
+   * that moved. Their repairs are dropped, and what they have off the map is surplus from then on. The replicas on `from`
+   * are the caller's to drop.
+   */
   moveBlobs(
     moves: readonly { blobId: BlobId; from: PairId; to: PairId; toEpoch: Epoch }[],
   ): Promise<readonly BlobId[]>;
-  /** The share of new blobs; 0 drains. */
+  /** The share of new blobs among the pairs of nodes; 0 drains. @throws {RangeError} below 0, or not finite */
   setPairWeight(pair: PairId, weight: number): Promise<Outcome<null, 'no-such-pair'>>;
   pairWeights(): Promise<ReadonlyMap<PairId, number>>;
 }

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import type { BucketId, PairId } from '../base/ids.ts';
 import { CatalogUnavailable } from './catalog.ts';
 import { Directory } from './directory.ts';
+import type { Answer } from './link.ts';
 import type { CatalogOptions } from './options.ts';
 import { statement } from './statements.ts';
 
@@ -21,6 +22,12 @@ export function directoryForName(name: string, pairs: readonly PairId[]): PairId
     .sort((a, b) => (a.weight < b.weight ? 1 : -1));
   if (!best) throw new CatalogUnavailable('there is no directory');
   return best.pair;
+}
+
+/** The answer to a statement that may simply be repeated. @throws {CatalogUnavailable} when its outcome is unknown */
+export function certain(answer: Answer | 'unknown'): Answer {
+  if (answer === 'unknown') throw new CatalogUnavailable('the outcome of a change is unknown');
+  return answer;
 }
 
 export class Directories {

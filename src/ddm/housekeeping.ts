@@ -6,7 +6,7 @@ import type { BlobId } from '../base/ids.ts';
 import { type Catalog, CatalogUnavailable, type DyingBlob } from './catalog.ts';
 import type { Directories } from './directories.ts';
 import type { Directory } from './directory.ts';
-import { blobOf } from './mapping.ts';
+import { blobIdOf, blobOf } from './mapping.ts';
 import type { CatalogOptions } from './options.ts';
 import { statement } from './statements.ts';
 
@@ -43,8 +43,7 @@ export function openHousekeeping(directories: Directories, o: CatalogOptions): H
       const known = new Set<BlobId>();
       await Promise.all(
         directories.all().map(async (directory) => {
-          for (const row of await directory.read(KNOWN_BLOBS, [ids]))
-            known.add(String(row.id).replaceAll('-', '') as BlobId);
+          for (const row of await directory.read(KNOWN_BLOBS, [ids])) known.add(blobIdOf(row.id));
         }),
       );
       return known;

@@ -8,6 +8,7 @@ import type {
   ChecksumAlgorithm,
   ChecksumType,
   DefaultRetention,
+  Durability,
   ListedVersion,
   ManifestPart,
   ObjectAttributes,
@@ -44,7 +45,7 @@ export function accessKeyOf(row: Row): AccessKey {
 }
 
 export function bucketOf(row: Row, directory: PairId): Bucket {
-  const { defaultRetention, ...settings } = row.settings as Record<string, unknown>;
+  const { defaultRetention, durability, ...settings } = row.settings as Record<string, unknown>;
   return {
     id: Number(row.id) as BucketId,
     name: text(row.name),
@@ -54,21 +55,26 @@ export function bucketOf(row: Row, directory: PairId): Bucket {
     directory,
     versioning: row.versioning as Bucket['versioning'],
     objectLock: row.object_lock === true,
+    ...optional('durability', durability as Durability | undefined),
     ...optional('defaultRetention', defaultRetention as DefaultRetention | undefined),
     settings,
   };
 }
 
-/** Of the columns blob_id, blob_pair, blob_size, blob_root, blob_off_map. */
+export const blobIdOf = (uuid: unknown): BlobId => text(uuid).replaceAll('-', '') as BlobId;
+
+/** Of the columns blob_id, blob_pair, blob_size, blob_root, blob_off_map (holders, each with the member it stands for). */
 export function blobOf(row: Row): BlobRef | null {
   if (row.blob_id === null) return null;
-  const offMap = row.blob_off_map as MemberId[] | null;
+  const offMap = row.blob_off_map as [MemberId, MemberId | null][] | null;
+  const absent = offMap?.flatMap(([, home]) => home ?? []) ?? [];
   return {
-    id: text(row.blob_id).replaceAll('-', '') as BlobId,
+    id: blobIdOf(row.blob_id),
     size: Number(row.blob_size),
     root: row.blob_root as Buffer,
     pair: text(row.blob_pair) as PairId,
-    ...(offMap && offMap.length > 0 && { offMap }),
+    ...(offMap && offMap.length > 0 && { offMap: offMap.map(([member]) => member) }),
+    ...(absent.length > 0 && { absent }),
   };
 }
 
@@ -176,8 +182,13 @@ const blobDocument = (blob: BlobRef) => ({
   pair: blob.pair,
   size: blob.size,
   root: blob.root.toString('hex'),
-  offMap: blob.offMap ?? [],
+  ...some('offMap', blob.offMap),
+  ...some('absent', blob.absent),
 });
+
+/** Absent where empty: the commit looks for what it need not do. */
+const some = (name: string, members: readonly MemberId[] | undefined) =>
+  members && members.length > 0 ? { [name]: members } : {};
 
 type Content =
   | PutVersion['content']
@@ -187,7 +198,10 @@ type Content =
 export function contentDocument(content: Content): Readonly<Record<string, unknown>> {
   if (content.kind === 'empty') return { content: 'empty' };
   if (content.kind === 'blob')
-    return { content: 'blob', blob: blobDocument(content.blob), intentAt: Math.floor(content.intentAt) };
+    return {
+      ...{ content: 'blob', blob: blobDocument(content.blob), intentAt: Math.floor(content.intentAt) },
+      ...{ epoch: content.epoch, ...some('lagging', content.lagging) },
+    };
   const shared = content.content;
   if (shared.kind === 'blob') return { content: 'share-blob', blob: blobDocument(shared.blob) };
   if (shared.kind === 'manifest')

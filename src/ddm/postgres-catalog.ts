@@ -3,13 +3,16 @@
  * needed, so a catalog opens while its directories are still away.
  */
 import { openAccounts } from './accounts.ts';
+import { openBlobs } from './blobs.ts';
 import { openBuckets } from './buckets.ts';
 import type { Catalog } from './catalog.ts';
+import { openConditions } from './conditions.ts';
 import { Directories } from './directories.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { openObjects } from './objects.ts';
 import { completeOptions, type OpenCatalog } from './options.ts';
 import { openQuotas } from './quotas.ts';
+import { openRepairs } from './repairs.ts';
 import { openUploads } from './uploads.ts';
 
 export type { DirectoryLocator, PostgresConnection } from './locator.ts';
@@ -27,6 +30,9 @@ export async function openCatalog(open: OpenCatalog): Promise<Catalog> {
     ...openUploads(directories, o, forget),
     ...openQuotas(directories),
     ...openHousekeeping(directories, o),
+    ...openConditions(directories),
+    ...openRepairs(directories),
+    ...openBlobs(directories),
     async close() {
       directories.close();
     },

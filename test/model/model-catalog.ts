@@ -7,9 +7,11 @@ import type { AccountId, BlobId, BucketId, PairId, UploadId } from '../../src/ba
 import type {
   Account,
   Catalog,
+  ClusterCatalog,
   CommitRefusal,
   CompleteRefusal,
   CompleteUpload,
+  ConditionChange,
   ListPage,
   ListUploadsQuery,
   Outcome,
@@ -20,11 +22,16 @@ import type {
   UploadPart,
   VersionContent,
 } from '../../src/ddm/catalog.ts';
+import type { Topology } from '../../src/twin/topology.ts';
 import { ModelAccounts } from './model-accounts.ts';
+import { done, refused } from './model-buckets.ts';
 import { checkWrite } from './model-conditions.ts';
 import { compareKeys, pageOf } from './model-listing.ts';
 import { checkLocks } from './model-locks.ts';
-import { done, ModelObjects, refused } from './model-objects.ts';
+import { ModelObjects } from './model-objects.ts';
+import { ModelRepairs } from './model-repairs.ts';
+
+type Cluster<M extends keyof ClusterCatalog> = Parameters<ClusterCatalog[M]>;
 
 export class ModelCatalog extends ModelObjects implements Catalog {
   readonly #accounts = new ModelAccounts(() => this.now());
@@ -95,7 +102,8 @@ export class ModelCatalog extends ModelObjects implements Catalog {
     const parts = [...(this.buckets.get(bucketId)?.uploads.get(uploadId)?.parts.values() ?? [])]
       .filter((part) => part.partNumber > query.after)
       .sort((a, b) => a.partNumber - b.partNumber);
-    return { parts: parts.slice(0, query.max), truncated: parts.length > query.max };
+    const page = parts.slice(0, query.max).map((part) => this.blobs.partNow(part));
+    return { parts: page, truncated: parts.length > query.max };
   }
 
   async completeUpload(c: CompleteUpload): Promise<Outcome<PutDone & { etag: string }, CompleteRefusal>> {
@@ -182,6 +190,39 @@ export class ModelCatalog extends ModelObjects implements Catalog {
   listBucketUsage = async (query: { name?: string; owner?: AccountId; after: string; max: number }) =>
     this.quotas.bucketUsage(query);
   listAccountUsage = async (account?: AccountId) => this.quotas.accountUsage(account);
+
+  // --- conditions, repairs, blobs
+  readonly #repairs = new ModelRepairs({
+    ...{ blobs: this.blobs, buckets: this.buckets, record: this.record, now: this.now },
+  });
+  registerTopology = async (topology: Topology) => this.record.register(topology);
+  readConditions = async () => this.record.read();
+  changeCondition = async (c: ConditionChange) => this.commit('changeCondition', () => this.record.change(c));
+  allowReturn = async (...[subject, decidedBy]: Cluster<'allowReturn'>) =>
+    this.commit('allowReturn', () => this.record.allowReturn(subject, decidedBy));
+  conditionHistory = async ({ max, before }: { max: number; before?: number }) =>
+    this.record.history(max, before);
+  adoptStore = async (...[member, storeId]: Cluster<'adoptStore'>) => this.record.adoptStore(member, storeId);
+  leaseResync = async (...[lease, progress = {}]: Cluster<'leaseResync'>) =>
+    this.record.lease(lease, progress);
+  listResyncs = async () => this.record.resyncs();
+  setPairWeight = async (pair: PairId, weight: number) =>
+    this.commit('setPairWeight', () => this.record.setWeight(pair, weight));
+  pairWeights = async () => this.record.weights();
+  addRepairs = async (...[repairs]: Cluster<'addRepairs'>) => this.#repairs.add(repairs);
+  takeRepairs = async (...[query]: Cluster<'takeRepairs'>) => this.#repairs.take(query);
+  finishRepairs = async (...[finished]: Cluster<'finishRepairs'>) => this.#repairs.finish(finished);
+  postponeRepairs = async (...[failed]: Cluster<'postponeRepairs'>) => this.#repairs.postpone(failed);
+  listRepairs = async (...[query]: Cluster<'listRepairs'>) => this.#repairs.list(query);
+  countRepairs = async () => this.#repairs.count();
+  listSurplus = async (max: number) => this.#repairs.surplus(max);
+  forgetOffMap = async (...[dropped]: Cluster<'forgetOffMap'>) => this.#repairs.forgetOffMap(dropped);
+  recordOffMap = async (...[id, member]: Cluster<'recordOffMap'>) => this.#repairs.recordOffMap(id, member);
+  listBlobs = async (...[query]: Cluster<'listBlobs'>) => this.#repairs.listBlobs(query);
+  findBlobs = async (ids: readonly BlobId[]) => this.#repairs.find(ids);
+  listDying = async (...[query]: Cluster<'listDying'>) => this.#repairs.dying(query);
+  countObjects = async (id?: BucketId) => this.#repairs.countObjects(id);
+  moveBlobs = async (...[moves]: Cluster<'moveBlobs'>) => this.#repairs.move(moves);
 
   // --- housekeeping
   knownBlobs = async (ids: readonly BlobId[]) => this.blobs.known(ids);

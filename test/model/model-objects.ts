@@ -1,199 +1,45 @@
-/**
- * Buckets and object versions of the model catalog, and how a test makes a commit fail. Every call runs to its end
- * without an await, so calls are linearizable by construction.
- */
-import type { AccountId, BucketId, PairId, UploadId } from '../../src/base/ids.ts';
+/** Object versions of the model catalog; buckets and how a commit fails are in model-buckets.ts. */
+import type { BucketId } from '../../src/base/ids.ts';
 import { LIMITS } from '../../src/base/limits.ts';
-import {
-  type Bucket,
-  CatalogUnavailable,
-  type CommitRefusal,
-  type DefaultRetention,
-  type DeleteDone,
-  type DeleteVersion,
-  type ListObjectsQuery,
-  type ListPage,
-  type ListVersionsQuery,
-  type ManifestPart,
-  type ObjectVersion,
-  type Outcome,
-  type PutDone,
-  type PutVersion,
-  type Retention,
-  type Upload,
-  type UploadPart,
-  type VersionChange,
-  type VersionContent,
+import type {
+  CommitRefusal,
+  DeleteDone,
+  DeleteVersion,
+  ListObjectsQuery,
+  ListPage,
+  ListVersionsQuery,
+  ManifestPart,
+  ObjectVersion,
+  Outcome,
+  PutDone,
+  PutVersion,
+  Retention,
+  VersionChange,
+  VersionContent,
 } from '../../src/ddm/catalog.ts';
-import { ModelBlobs } from './model-blobs.ts';
+import { type BucketRow, done, ModelBuckets, type Row, refused } from './model-buckets.ts';
 import { checkDelete, checkWrite } from './model-conditions.ts';
 import { compareKeys, pageOf } from './model-listing.ts';
 import { checkLocks, isLocked, mayRetain, retentionOf } from './model-locks.ts';
-import { ModelQuotas } from './model-quotas.ts';
-
-/** A row of the model; `sequence` is commit order. */
-export type Row = Omit<ObjectVersion, 'isLatest'> & { readonly sequence: number };
-export interface UploadRow {
-  readonly upload: Upload;
-  readonly parts: Map<number, UploadPart>;
-}
-export interface CompletedRow {
-  readonly key: string;
-  readonly parts: string;
-  readonly value: PutDone & { etag: string };
-}
-export interface BucketRow {
-  bucket: Bucket;
-  /** Versions of each key, the latest first. */
-  readonly keys: Map<string, Row[]>;
-  readonly uploads: Map<UploadId, UploadRow>;
-  readonly completed: Map<UploadId, CompletedRow>;
-}
-
-export type Fault = 'unknown-applied' | 'unknown-lost' | 'unavailable';
-
-export const done = <T>(value: T) => ({ outcome: 'done', value }) as const;
-export const refused = <R extends string>(reason: R) => ({ outcome: 'refused', reason }) as const;
 
 /** A later version has a smaller id, so ids within a key sort in listing order. */
 const SEQUENCE_MAX = 2 ** 48;
 const idOfSequence = (sequence: number) => (SEQUENCE_MAX - sequence).toString(16).padStart(32, '0');
 const sequenceOfId = (id: string) => SEQUENCE_MAX - Number.parseInt(id, 16);
 
-/** A row as callers see it. */
+/** A row as callers see it, but for where its blob is by now. */
 function shown({ sequence: _, ...row }: Row, isLatest: boolean): ObjectVersion {
   return { ...row, isLatest };
 }
 
-export class ModelObjects {
-  /** Asked before every commit; a test sets it. */
-  fault: (commit: string) => Fault | undefined = () => undefined;
-  readonly blobs: ModelBlobs;
-  protected readonly buckets = new Map<BucketId, BucketRow>();
-  protected readonly quotas = new ModelQuotas(this.buckets);
-  protected readonly now: () => number;
-  protected sequence = 0;
-
-  constructor(options: { now?: () => number } = {}) {
-    this.now = options.now ?? Date.now;
-    this.blobs = new ModelBlobs(this.now);
-  }
-
-  /** Runs one commit under the fault that the test asked for. */
-  protected async commit<T, R extends string>(
-    name: string,
-    run: () => Outcome<T, R>,
-  ): Promise<Outcome<T, R>> {
-    const fault = this.fault(name);
-    if (fault === 'unavailable') throw new CatalogUnavailable('the model was told to be away');
-    if (fault === 'unknown-lost') return { outcome: 'unknown' };
-    const outcome = run();
-    return fault === 'unknown-applied' ? { outcome: 'unknown' } : outcome;
-  }
-
-  // --- buckets
-  async findBucket(name: string): Promise<Bucket | null> {
-    for (const row of this.buckets.values()) if (row.bucket.name === name) return row.bucket;
-    return null;
-  }
-
-  async listBuckets(query: { owner?: AccountId; prefix: string; after: string; max: number }) {
-    const found = [...this.buckets.values()]
-      .map((row) => row.bucket)
-      .filter((b) => query.owner === undefined || b.owner === query.owner)
-      .filter((b) => b.name.startsWith(query.prefix) && b.name > query.after)
-      .sort((a, b) => compareKeys(a.name, b.name));
-    return { buckets: found.slice(0, query.max), truncated: found.length > query.max };
-  }
-
-  async createBucket(b: {
-    name: string;
-    owner: AccountId;
-    region: string;
-    objectLock: boolean;
-    settings?: Readonly<Record<string, unknown>>;
-  }): Promise<Outcome<Bucket, 'exists' | 'owned-by-you' | 'too-many-buckets'>> {
-    return this.commit('createBucket', () => {
-      const all = [...this.buckets.values()].map((row) => row.bucket);
-      const same = all.find((other) => other.name === b.name);
-      if (same !== undefined) return refused(same.owner === b.owner ? 'owned-by-you' : 'exists');
-      if (all.filter((other) => other.owner === b.owner).length >= LIMITS.bucketsPerAccountMax)
-        return refused('too-many-buckets');
-      const bucket: Bucket = {
-        id: ++this.sequence as BucketId,
-        name: b.name,
-        owner: b.owner,
-        createdAt: new Date(this.now()),
-        region: b.region,
-        directory: 'directory/5' as PairId,
-        versioning: b.objectLock ? 'enabled' : 'unversioned',
-        objectLock: b.objectLock,
-        settings: b.settings ?? {},
-      };
-      this.buckets.set(bucket.id, { bucket, keys: new Map(), uploads: new Map(), completed: new Map() });
-      return done(bucket);
-    });
-  }
-
-  /** Versions and delete markers keep a bucket; uploads in progress do not, they end with it. */
-  async deleteBucket(id: BucketId): Promise<Outcome<null, 'no-such-bucket' | 'not-empty'>> {
-    return this.commit('deleteBucket', () => {
-      const row = this.buckets.get(id);
-      if (row === undefined) return refused('no-such-bucket');
-      if (row.keys.size > 0) return refused('not-empty');
-      for (const upload of row.uploads.values()) this.dropParts(upload.parts.values());
-      this.buckets.delete(id);
-      return done(null);
-    });
-  }
-
-  async setVersioning(
-    id: BucketId,
-    state: 'enabled' | 'suspended',
-  ): Promise<Outcome<null, 'no-such-bucket' | 'locked'>> {
-    return this.commit('setVersioning', () => {
-      const row = this.buckets.get(id);
-      if (row === undefined) return refused('no-such-bucket');
-      if (row.bucket.objectLock && state === 'suspended') return refused('locked');
-      row.bucket = { ...row.bucket, versioning: state };
-      return done(null);
-    });
-  }
-
-  async setObjectLock(
-    id: BucketId,
-    defaultRetention: DefaultRetention | null,
-  ): Promise<Outcome<null, 'no-such-bucket' | 'not-versioned'>> {
-    return this.commit('setObjectLock', () => {
-      const row = this.buckets.get(id);
-      if (row === undefined) return refused('no-such-bucket');
-      if (row.bucket.versioning !== 'enabled') return refused('not-versioned');
-      const { defaultRetention: _, ...bucket } = row.bucket;
-      row.bucket = { ...bucket, objectLock: true, ...(defaultRetention && { defaultRetention }) };
-      return done(null);
-    });
-  }
-
-  async setBucketSetting(
-    id: BucketId,
-    name: string,
-    value: unknown | null,
-  ): Promise<Outcome<null, 'no-such-bucket'>> {
-    return this.commit('setBucketSetting', () => {
-      const row = this.buckets.get(id);
-      if (row === undefined) return refused('no-such-bucket');
-      const settings = { ...row.bucket.settings, [name]: value };
-      if (value === null) delete settings[name];
-      row.bucket = { ...row.bucket, settings };
-      return done(null);
-    });
-  }
-
+export class ModelObjects extends ModelBuckets {
   // --- objects
   async findVersion(bucketId: BucketId, key: string, versionId?: string): Promise<ObjectVersion | null> {
     const rows = this.buckets.get(bucketId)?.keys.get(key) ?? [];
     const row = versionId === undefined ? rows[0] : rows.find((other) => other.versionId === versionId);
-    return row === undefined ? null : shown(row, row === rows[0]);
+    if (row === undefined) return null;
+    const version = shown(row, row === rows[0]);
+    return { ...version, content: this.blobs.contentNow(version.content) };
   }
 
   async readManifest(
@@ -201,7 +47,7 @@ export class ModelObjects {
     manifestId: number,
     range: { from: number; to: number } | { partNumber: number } = { from: 0, to: Number.MAX_SAFE_INTEGER },
   ): Promise<readonly ManifestPart[]> {
-    const parts = this.blobs.manifest(manifestId) ?? [];
+    const parts = (this.blobs.manifest(manifestId) ?? []).map((part) => this.blobs.partNow(part));
     if ('partNumber' in range) return parts.filter((part) => part.partNumber === range.partNumber);
     return parts.filter((part) => part.offset <= range.to && part.offset + part.size > range.from);
   }
@@ -331,14 +177,18 @@ export class ModelObjects {
   protected takeContent(
     content: PutVersion['content'],
     isOverQuota: () => boolean,
-  ): VersionContent | 'intent-expired' | 'blob-dying' | 'over-quota' {
-    if (content.kind === 'blob' && content.intentAt + LIMITS.intentMs < this.now()) return 'intent-expired';
+  ): VersionContent | 'intent-expired' | 'stale-epoch' | 'blob-dying' | 'over-quota' {
+    if (content.kind === 'blob') {
+      if (content.intentAt + LIMITS.intentMs < this.now()) return 'intent-expired';
+      const { epoch = null } = content;
+      if (epoch !== null && epoch !== this.record.epochOf(content.blob.pair)) return 'stale-epoch';
+    }
     if (content.kind === 'share' && !this.blobs.take(content.content)) return 'blob-dying';
     if (isOverQuota()) {
       if (content.kind === 'share') this.blobs.drop(content.content);
       return 'over-quota';
     }
-    if (content.kind === 'blob') this.blobs.addBlob(content.blob);
+    if (content.kind === 'blob') this.blobs.addBlob(content.blob, content.lagging);
     if (content.kind === 'share') return content.content;
     return content.kind === 'blob' ? { kind: 'blob', blob: content.blob } : content;
   }
@@ -373,10 +223,6 @@ export class ModelObjects {
     if (rows.length === 0) bucket.keys.delete(row.key);
     else bucket.keys.set(row.key, rows);
     this.blobs.drop(row.content);
-  }
-
-  protected dropParts(parts: Iterable<UploadPart>): void {
-    for (const part of parts) if (part.blob !== null) this.blobs.drop({ kind: 'blob', blob: part.blob });
   }
 
   /** Every version of a bucket: keys in byte order, versions of a key from the latest on. */

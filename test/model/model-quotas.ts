@@ -1,8 +1,8 @@
 /** Quotas and usage of the model catalog: usage is a full count of the rows, every time. */
 import type { AccountId, BucketId } from '../../src/base/ids.ts';
 import type { AccountUsage, BucketUsage, Quota, QuotaChange, Usage } from '../../src/ddm/catalog.ts';
+import type { BucketRow } from './model-buckets.ts';
 import { compareKeys } from './model-listing.ts';
-import type { BucketRow } from './model-objects.ts';
 
 const NONE: Quota = { bytes: null, objects: null };
 const sum = (numbers: readonly number[]) => numbers.reduce((total, n) => total + n, 0);

@@ -4,7 +4,8 @@ FROM antipode.upload_part p
 JOIN antipode.upload u ON u.upload_id = p.upload_id AND u.bucket_id = $2
 LEFT JOIN LATERAL (
   SELECT s.pair, s.size, s.root,
-         ARRAY(SELECT r.member FROM antipode.off_map_replica r WHERE r.blob_id = s.id ORDER BY r.member) AS off_map
+         ARRAY(SELECT ARRAY[r.member, r.home] FROM antipode.off_map_replica r
+               WHERE r.blob_id = s.id AND NOT r.surplus ORDER BY r.home NULLS LAST, r.member) AS off_map
   FROM antipode.blob s WHERE s.id = p.blob_id OFFSET 0
 ) b ON true
 WHERE p.upload_id = $1 AND p.part_number > $3

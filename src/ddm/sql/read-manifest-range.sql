@@ -5,7 +5,8 @@ SELECT p.part_number, p."offset", p.size, p.etag, p.checksum, p.blob_id,
 FROM antipode.manifest_part p
 LEFT JOIN LATERAL (
   SELECT s.pair, s.size, s.root,
-         ARRAY(SELECT r.member FROM antipode.off_map_replica r WHERE r.blob_id = s.id ORDER BY r.member) AS off_map
+         ARRAY(SELECT ARRAY[r.member, r.home] FROM antipode.off_map_replica r
+               WHERE r.blob_id = s.id AND NOT r.surplus ORDER BY r.home NULLS LAST, r.member) AS off_map
   FROM antipode.blob s WHERE s.id = p.blob_id OFFSET 0
 ) b ON true
 WHERE p.manifest_id = $1 AND p."offset" <= $3 AND p."offset" + p.size > $2

@@ -8,8 +8,8 @@ import { describe, it } from 'node:test';
 import { type Catalog, CatalogUnavailable, type ObjectVersion } from '../../../src/ddm/catalog.ts';
 import { HistoryRefused } from '../../history/check.ts';
 import { seedsFrom, sweep } from '../../history/sweep.ts';
+import type { Fault } from '../../model/model-buckets.ts';
 import { ModelCatalog } from '../../model/model-catalog.ts';
-import type { Fault } from '../../model/model-objects.ts';
 import { seededRandom, whole } from '../../world/seeded-random.ts';
 
 const single = process.env.HISTORY_SEED;

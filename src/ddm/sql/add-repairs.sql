@@ -1,0 +1,1 @@
+SELECT antipode.add_repairs($1)

@@ -1,0 +1,1 @@
+SELECT root.allow_return($1) AS answer

@@ -1,0 +1,1 @@
+SELECT root.change_condition($1) AS answer

@@ -1,0 +1,1 @@
+SELECT member, queued FROM antipode.count_repairs()

@@ -1,0 +1,1 @@
+SELECT store_id FROM root.condition WHERE subject = $1

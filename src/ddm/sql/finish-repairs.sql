@@ -1,0 +1,1 @@
+SELECT blob_id, member FROM antipode.finish_repairs($1)

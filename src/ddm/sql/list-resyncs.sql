@@ -1,0 +1,1 @@
+SELECT * FROM root.resync ORDER BY member

@@ -1,0 +1,1 @@
+SELECT id FROM antipode.move_blobs($1) m(id)

@@ -1,0 +1,1 @@
+SELECT id, weight FROM root.pair WHERE kind = 'node' ORDER BY id

@@ -1,0 +1,1 @@
+SELECT antipode.postpone_repairs($1)

@@ -1,0 +1,1 @@
+SELECT root.conditions() AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.record_off_map($1, $2, $3)

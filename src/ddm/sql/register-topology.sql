@@ -1,0 +1,1 @@
+SELECT root.register_topology($1)
