@@ -77,7 +77,7 @@ export function createFailover({ catalog, topology, conditions, tell, log }: Fai
       const change = { subject, to: 'failed-over', why, decidedBy: who, mayReturn: false, force } as const;
       const outcome = await catalog.changeCondition(change);
       if (outcome.outcome === 'unknown') throw unknown();
-      if (outcome.outcome === 'refused') throw refusal(outcome.reason, text, outcome.detail);
+      if (outcome.outcome === 'refused') throw refusal(outcome.reason, nameOf(subject), outcome.detail);
       log.warn({ subject: nameOf(subject), who, why, force, epoch: outcome.value.epoch }, 'failover entered');
       conditions.take(outcome.value);
       await tell(withTwins(membersOf(subject)));
@@ -88,7 +88,7 @@ export function createFailover({ catalog, topology, conditions, tell, log }: Fai
       const subject = parseSubject(topology, text);
       const outcome = await catalog.allowReturn(subject, who);
       if (outcome.outcome === 'unknown') throw unknown();
-      if (outcome.outcome === 'refused') throw refusal(outcome.reason, text, outcome.detail);
+      if (outcome.outcome === 'refused') throw refusal(outcome.reason, nameOf(subject), outcome.detail);
       log.warn({ subject: nameOf(subject), who }, 'failover may be left');
       conditions.take(outcome.value);
       return report(subject, outcome.value);

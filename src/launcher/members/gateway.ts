@@ -17,9 +17,9 @@ import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
-import { allServing, viewOf } from '../../twin/condition.ts';
 import { buildTopology } from '../../twin/load.ts';
 import type { Topology } from '../../twin/topology.ts';
+import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
 import { ensureRoot } from '../root-account.ts';
@@ -41,14 +41,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const topology = buildTopology(config.cluster);
   const directories = new Directories(config, topology, proc);
   const clients = connectNodes(config, topology);
-  const everybody = allServing(topology);
-  const conditions = viewOf(() => everybody);
-  const secret = readKey(config.secretsDir, 'cluster');
-  const finder = openFinder({ config, secret, topology, conditions, clients, clock, log });
-  const dosm = createDosm({ topology, clients, center: null, clock, random: Math.random, log, finder });
   proc.onEnd(async () => {
-    await dosm.close();
-    await finder.close();
     await Promise.all([...clients.values()].map((client) => client.close()));
   });
 
@@ -62,6 +55,21 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     intentMs: settings.intentMs,
   });
   proc.onEnd(() => catalog.close());
+  const self = config.member as MemberId;
+  const nodes = { clients, topology, clock, random: Math.random, log };
+  const conditions = await openConditions({ ...nodes, catalog, self, settings: settings.monitor });
+  proc.onEnd(() => conditions.close());
+  const secret = readKey(config.secretsDir, 'cluster');
+  const finder = openFinder({ ...nodes, config, secret, conditions: conditions.view });
+  proc.onEnd(() => finder.close());
+  const dosm = createDosm({
+    ...nodes,
+    center: topology.members.get(self)?.center ?? null,
+    conditions: conditions.view,
+    suspicion: conditions.suspicion,
+    finder,
+  });
+  proc.onEnd(() => dosm.close());
   const master = createMasterKey(readKey(config.secretsDir, 'master'));
   await ensureRoot(catalog, readRootCredentials(config.secretsDir), master, sleep);
   const identity = {
@@ -71,12 +79,9 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   };
 
   const jobs = startJobs({
+    ...nodes,
     catalog,
-    clients,
-    topology,
-    clock,
-    random: Math.random,
-    log,
+    view: conditions.view,
     intervals: {
       reapMs: settings.reapIntervalMs,
       reclaimMs: settings.reclaimIntervalMs,
@@ -88,6 +93,8 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   proc.onEnd(() => jobs.close());
 
   const metrics = createMetrics();
+  const missing = await conditions.monitor.settled(settings.monitor.admitMs);
+  if (missing.length > 0) log.warn({ missing }, 'nodes that serve by the record are not admitted');
   const s3 = await opened(
     proc,
     gateway,
@@ -112,10 +119,13 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     '--admin',
     createAdminServer({
       catalog,
-      topology: withGateway(topology, config.member as MemberId, gateway.listen.host, s3.port),
+      topology: withGateway(topology, self, gateway.listen.host, s3.port),
       clients,
       members: () => directories.members(),
-      self: config.member as MemberId,
+      self,
+      conditions: conditions.view,
+      notAdmitted: (member) => conditions.monitor.notAdmitted(member),
+      failover: conditions.failover,
       openSecret: identity.openSecret,
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
