@@ -22,6 +22,7 @@ import {
 import { spawnNode } from './node-process.ts';
 
 const KIB = 1024;
+const isLarge = ({ size }: TestBlob): boolean => size > LIMITS.smallBlobBytesMax;
 
 describe('a node that is killed in mid-write', () => {
   it('has every acknowledged blob afterwards, and nothing half', async () => {
@@ -58,6 +59,11 @@ describe('a node that is killed in mid-write', () => {
         ] as number[];
         const writers = sizes.map(writer);
         await new Promise((resolve) => setTimeout(resolve, 400 + 150 * round));
+        // However slow the disk is: enough to prove something, large ones among them.
+        const until = performance.now() + 30_000;
+        const isEnough = () => acknowledged.length > 20 * (round + 1) && acknowledged.some(isLarge);
+        while (!isEnough() && performance.now() < until)
+          await new Promise((resolve) => setTimeout(resolve, 20));
         killed = true;
         await node.kill();
         await Promise.all(writers);
@@ -67,7 +73,7 @@ describe('a node that is killed in mid-write', () => {
       await using node = await spawnNode(folder);
       const client = clientTo(node.port);
       assert.ok(acknowledged.length > 50, `${acknowledged.length} blobs were acknowledged`);
-      assert.ok(acknowledged.some(({ size }) => size > LIMITS.smallBlobBytesMax));
+      assert.ok(acknowledged.some(isLarge));
       assert.deepEqual(await readdir(join(folder, 'tmp')), []);
       for (const blob of acknowledged) assert.ok((await readBlob(client, blob)).equals(blob.bytes));
       const known = new Map(attempted.map((blob) => [blob.id, blob]));
@@ -95,7 +101,7 @@ describe('a node that is stopped (SIGSTOP)', () => {
   it('is a timeout within the deadlines, for every call, and serves again when it goes on', async () => {
     const folder = await scratchFolder();
     await using node = await spawnNode(folder);
-    const deadlines = { connectMs: 250, firstByteMs: 500, stallMs: 700 };
+    const deadlines = { connectMs: 1_000, firstByteMs: 1_500, stallMs: 1_500 };
     const client = clientTo(node.port, { deadlines });
     const patient = clientTo(node.port);
     try {
@@ -114,8 +120,8 @@ describe('a node that is stopped (SIGSTOP)', () => {
           assert.ok(error instanceof NodeError && error.kind === 'timeout', `${name}: ${String(error)}`);
           return true;
         });
-        // The longest deadline is 950 ms; the rest is patience with a crowded machine.
-        assert.ok(performance.now() - startedAt < 5_000, name);
+        // The longest deadline is 2.5 s; the rest is patience with a crowded machine.
+        assert.ok(performance.now() - startedAt < 20_000, name);
       };
       await Promise.all([
         timesOut('reader', async () => {
@@ -145,11 +151,15 @@ describe('a node that is stopped (SIGSTOP)', () => {
   });
 });
 
+/** Wide enough for a crowded machine; the pause is longer than any of them. */
+const SHORT = { connectMs: 1_000, firstByteMs: 1_000, stallMs: 1_500 };
+const PAUSE_MS = 2_500;
+
 describe('a slow consumer and a slow producer', () => {
   it('are not a slow node: no deadline runs while no call is pending', async () => {
     const folder = await scratchFolder();
     await using node = await spawnNode(folder);
-    const client = clientTo(node.port, { deadlines: { connectMs: 250, firstByteMs: 500, stallMs: 300 } });
+    const client = clientTo(node.port, { deadlines: SHORT });
     const patient = clientTo(node.port);
     try {
       const blob = randomBlob(24 * 1024 * KIB);
@@ -158,7 +168,7 @@ describe('a slow consumer and a slow producer', () => {
       const chunks: Buffer[] = [];
       for (let chunk = await reader.next(); chunk; chunk = await reader.next()) {
         chunks.push(chunk);
-        if (chunks.length % 40 === 1) await new Promise((resolve) => setTimeout(resolve, 800));
+        if (chunks.length % 40 === 1) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       }
       assert.ok(Buffer.concat(chunks).equals(blob.bytes));
     } finally {

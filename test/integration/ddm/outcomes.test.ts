@@ -184,7 +184,7 @@ describe('outcomes of commits beside a synchronous standby', { skip }, () => {
   });
 
   it('is unavailable, not unknown, where nothing was sent', async () => {
-    const kit = await catalogWith({ connectMs: 500 });
+    const kit = await catalogWith({});
     const refuses = (place: PostgresConnection | null) => {
       where = place;
       return assert.rejects(kit.tryPut(bucketId, 'never'), CatalogUnavailable);

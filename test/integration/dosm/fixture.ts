@@ -19,6 +19,8 @@ import { collect, writeRequest } from '../../world/world.ts';
 
 /** Wider than the product's, so that a crowded machine does not look like a failed node. */
 const DEADLINES: NodeDeadlines = { connectMs: 1_500, firstByteMs: 2_500, stallMs: 2_500 };
+/** Likewise: a read that its twin has won by then never comes to the fault on the first one's line. */
+const HEDGE_MS = 1_500;
 
 export interface Site {
   readonly member: MemberId;
@@ -83,7 +85,15 @@ export async function startRig(pairs: 1 | 2): Promise<Rig> {
   }
   const clients = new Map([...sites].map(([member, site]) => [member, site.client]));
   const log = pino({ level: 'silent' });
-  const dosm = createDosm({ topology, clients, center: 'a', clock, random: Math.random, log });
+  const dosm = createDosm({
+    topology,
+    clients,
+    center: 'a',
+    clock,
+    random: Math.random,
+    log,
+    tuning: { hedgeMs: HEDGE_MS },
+  });
   const holders = (blob: Pick<BlobRef, 'pair'>): readonly [Site, Site] => {
     const [first, second] = topology.pairs.get(blob.pair)!.members;
     return [sites.get(first)!, sites.get(second)!];

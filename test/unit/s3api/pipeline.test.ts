@@ -246,7 +246,7 @@ describe('a response body', () => {
     }
     assert.ok(made * 256 * 1024 < 64 * 1024 * 1024, `${made} chunks piled up`);
     client.close();
-    for (let i = 0; i < 100 && !(ended && aborted); i++) await sleep(20);
+    for (let i = 0; i < 1_000 && !(ended && aborted); i++) await sleep(20);
     assert.deepEqual([ended, aborted], [true, true]);
   });
 
@@ -320,7 +320,7 @@ describe('what is written down', () => {
     client.send(`GET /?x-id=waits HTTP/1.1\r\n${HEAD}\r\n`);
     await running;
     client.close();
-    for (let i = 0; i < 100 && !finished.some((f) => f.operation === 'waits'); i++) await sleep(20);
+    for (let i = 0; i < 1_000 && !finished.some((f) => f.operation === 'waits'); i++) await sleep(20);
     assert.equal(finished.find((f) => f.operation === 'waits')?.status, 499);
   });
 });
