@@ -4,9 +4,10 @@
  * (a round trip saved; errors arrive in finish()), larger ones wait for "ready" first.
  */
 import type { Clock } from '../base/clock.ts';
-import type { BlobId, MemberId } from '../base/ids.ts';
+import type { BlobId, Epoch, MemberId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Connection, type RequestParts } from './client/connection.ts';
+import { controlCall, json, nodeControl, query, understood } from './client/control-calls.ts';
 import { type ExchangeOptions, exchange } from './client/exchange.ts';
 import { failureOf } from './client/failures.ts';
 import { OneShotWriter } from './client/one-shot-writer.ts';
@@ -15,7 +16,6 @@ import { StreamWriter } from './client/stream-writer.ts';
 import { entryFromJson, intentToHeader } from './entry-codec.ts';
 import { isChunkRange, putBodyBytes } from './framing.ts';
 import {
-  type InventoryEntry,
   type NodeClient,
   type NodeDeadlines,
   NodeError,
@@ -32,35 +32,20 @@ export interface NodeClientOptions {
   readonly clock: Clock;
 }
 
+const withEpoch = (epoch: Epoch | undefined): { epoch?: Epoch } => (epoch === undefined ? {} : { epoch });
+
 export function createNodeClient(options: NodeClientOptions): NodeClient & NodeSearch {
   const { member, deadlines } = options;
   const connection = new Connection({ ...options, connectMs: deadlines.connectMs });
-  const patient = deadlines.stallMs; // a control call may wait for a flush
+  const control = controlCall(connection, deadlines);
 
-  const control = async (parts: RequestParts): Promise<unknown> => {
-    const held: ExchangeOptions = { deadlines, answerMs: patient, bodySigned: true };
-    const body = await exchange(connection, parts, held);
-    try {
-      return JSON.parse(body.toString('utf8'));
-    } catch (error) {
-      throw new NodeError('protocol', member, 'the answer is not JSON', { cause: error });
-    }
-  };
-  const entries = async (target: string): Promise<readonly InventoryEntry[]> => {
-    const answer = (await control({ method: 'GET', target })) as { entries: unknown[] };
-    try {
-      return answer.entries.map(entryFromJson);
-    } catch (error) {
-      throw new NodeError('protocol', member, 'the listing is malformed', { cause: error });
-    }
-  };
-  const post = async (target: string, ids: readonly BlobId[]): Promise<void> => {
+  const post = async (target: string, ids: readonly BlobId[], epoch?: Epoch): Promise<void> => {
     if (ids.length === 0) return;
-    await control({ method: 'POST', target, signedBody: Buffer.from(JSON.stringify({ ids })) });
+    await control({ method: 'POST', target, signedBody: json({ ids }), ...withEpoch(epoch) });
   };
-  const after = (id: BlobId | undefined): string => (id === undefined ? '' : `&after=${id}`);
 
   return {
+    ...nodeControl(connection, deadlines, control),
     member,
     async write(id, size, intent, { epoch, signal, oneShot = size <= LIMITS.chunkBytes } = {}) {
       if (oneShot && size > LIMITS.chunkBytes) throw new RangeError('oneShot is for blobs of one chunk');
@@ -69,17 +54,22 @@ export function createNodeClient(options: NodeClientOptions): NodeClient & NodeS
         target: `/v1/blobs/${id}?size=${size}${oneShot ? '' : '&ready=1'}`,
         contentLength: putBodyBytes(size, !oneShot),
         intent: intentToHeader(intent),
-        ...(epoch === undefined ? {} : { epoch }),
+        ...withEpoch(epoch),
       };
       if (oneShot) return new OneShotWriter(connection, deadlines, parts, signal);
       return StreamWriter.open(connection, deadlines, parts, signal);
     },
-    async read(id, blob, range, { epoch, signal } = {}) {
+    async read(id, blob, range, { epoch, signal, lastResort, purpose } = {}) {
       if (!isChunkRange(blob.size, range)) throw new RangeError('the blob has no such chunks');
       const parts: RequestParts = {
         method: 'GET',
-        target: `/v1/blobs/${id}?first=${range.firstChunk}&last=${range.lastChunk}`,
-        ...(epoch === undefined ? {} : { epoch }),
+        target: `/v1/blobs/${id}${query({
+          first: range.firstChunk,
+          last: range.lastChunk,
+          'last-resort': lastResort ? 1 : undefined,
+          purpose,
+        })}`,
+        ...withEpoch(epoch),
       };
       if (blob.size > LIMITS.chunkBytes) {
         return StreamReader.open(connection, deadlines, parts, blob, range, signal);
@@ -93,34 +83,32 @@ export function createNodeClient(options: NodeClientOptions): NodeClient & NodeS
       return new HeldReader(connection, blob, await exchange(connection, parts, held));
     },
     async stat(id) {
+      let answer: unknown;
       try {
-        return entryFromJson(await control({ method: 'GET', target: `/v1/blobs/${id}/record` }));
+        answer = await control({ method: 'GET', target: `/v1/blobs/${id}/record` });
       } catch (error) {
         if (error instanceof NodeError && error.kind === 'not-found') return null;
-        throw error instanceof NodeError
-          ? error
-          : new NodeError('protocol', member, 'malformed', { cause: error });
+        throw error;
       }
+      return understood(connection, () => entryFromJson(answer));
     },
     confirm: (ids) => post('/v1/confirm', ids),
-    delete: (ids) => post('/v1/delete', ids),
-    pending: (query) =>
-      entries(
-        `/v1/pending?before=${Math.max(0, Math.ceil(query.before))}&max=${query.max}${after(query.after)}`,
-      ),
-    inventory: (query) => entries(`/v1/inventory?max=${query.max}${after(query.after)}`),
+    delete: (ids, { epoch } = {}) => post('/v1/delete', ids, epoch),
+    async pending({ before, max, after }) {
+      const oldest = Math.max(0, Math.ceil(before));
+      const answer = await control({
+        method: 'GET',
+        target: `/v1/pending${query({ before: oldest, max, after })}`,
+      });
+      return understood(connection, () => (answer as { entries: unknown[] }).entries.map(entryFromJson));
+    },
     async status() {
       return (await control({ method: 'GET', target: '/v1/status' })) as NodeStatus;
     },
     search: (question, { epoch, signal } = {}) =>
       exchange(
         connection,
-        {
-          method: 'POST',
-          target: '/v1/search',
-          signedBody: question,
-          ...(epoch === undefined ? {} : { epoch }),
-        },
+        { method: 'POST', target: '/v1/search', signedBody: question, ...withEpoch(epoch) },
         {
           deadlines,
           answerMs: deadlines.firstByteMs,

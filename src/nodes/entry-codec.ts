@@ -3,37 +3,46 @@
  * authenticated, yet what they send is parsed once here, with bounds, and trusted afterwards.
  */
 import { z } from 'zod';
-import { type BlobId, parseBlobId, type WriteId } from '../base/ids.ts';
+import { type BlobId, type MemberId, parseBlobId, type WriteId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { InventoryEntry, WriteIntent } from './protocol.ts';
 
-const intentSchema = z.object({
-  writeId: z.string().regex(/^[0-9a-f-]{36}$/),
-  intentAt: z.number().nonnegative(),
-  bucket: z.string().max(255),
-  key: z.string().max(LIMITS.keyBytesMax),
-  uploadId: z.string().max(64).optional(),
-  partNumber: z.number().int().min(1).max(LIMITS.partNumberMax).optional(),
-});
+export const memberSchema = z.string().regex(/^[\x21-\x7e]{1,128}$/);
+
+export const intentSchema = z
+  .object({
+    handoffFor: memberSchema.optional(),
+    writeId: z.string().regex(/^[0-9a-f-]{36}$/),
+    intentAt: z.number().nonnegative(),
+    bucket: z.string().max(255),
+    key: z.string().max(LIMITS.keyBytesMax),
+    uploadId: z.string().max(64).optional(),
+    partNumber: z.number().int().min(1).max(LIMITS.partNumberMax).optional(),
+  })
+  .transform((parsed): WriteIntent => {
+    const { handoffFor, writeId, intentAt, bucket, key, uploadId, partNumber } = parsed;
+    return {
+      ...(handoffFor === undefined ? {} : { handoffFor: handoffFor as MemberId }),
+      writeId: writeId as WriteId,
+      intentAt,
+      bucket,
+      key,
+      ...(uploadId === undefined ? {} : { uploadId }),
+      ...(partNumber === undefined ? {} : { partNumber }),
+    };
+  });
+
+/** How the JSON of a handoff's intent begins, and no other does. */
+export const HANDOFF_JSON_START = '{"handoffFor":';
 
 /** As the node keeps it. */
 export function intentToJson(intent: WriteIntent): string {
-  const { writeId, intentAt, bucket, key, uploadId, partNumber } = intent;
-  return JSON.stringify({ writeId, intentAt, bucket, key, uploadId, partNumber });
+  const { handoffFor, writeId, intentAt, bucket, key, uploadId, partNumber } = intent;
+  return JSON.stringify({ handoffFor, writeId, intentAt, bucket, key, uploadId, partNumber });
 }
 
 /** Checked where it enters the node; from there on its JSON is trusted. @throws when it is not an intent */
-export function intentFromJson(json: string): WriteIntent {
-  const { writeId, intentAt, bucket, key, uploadId, partNumber } = intentSchema.parse(JSON.parse(json));
-  return {
-    writeId: writeId as WriteId,
-    intentAt,
-    bucket,
-    key,
-    ...(uploadId === undefined ? {} : { uploadId }),
-    ...(partNumber === undefined ? {} : { partNumber }),
-  };
-}
+export const intentFromJson = (json: string): WriteIntent => intentSchema.parse(JSON.parse(json));
 
 /** Keys may hold any UTF-8, headers may not. */
 export const intentToHeader = (intent: WriteIntent): string =>
@@ -41,33 +50,27 @@ export const intentToHeader = (intent: WriteIntent): string =>
 export const intentFromHeader = (header: string): WriteIntent =>
   intentFromJson(Buffer.from(header, 'base64url').toString('utf8'));
 
+export const blobIdSchema = z.string().transform(parseBlobId);
+export const sizeSchema = z.number().int().min(1).max(LIMITS.blobBytesMax);
+/** 32 bytes as hex. */
+export const digestSchema = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .transform((hex) => Buffer.from(hex, 'hex'));
+
 const entrySchema = z.object({
-  id: z.string(),
-  size: z.number().int().min(1).max(LIMITS.blobBytesMax),
-  root: z.string().regex(/^[0-9a-f]{64}$/),
+  id: blobIdSchema,
+  size: sizeSchema,
+  root: digestSchema,
   state: z.enum(['pending', 'confirmed']),
-  intent: z.unknown(),
+  intent: intentSchema,
 });
 
 export const entryToJson = (entry: InventoryEntry): unknown => ({
-  id: entry.id,
-  size: entry.size,
+  ...entry,
   root: entry.root.toString('hex'),
-  state: entry.state,
-  intent: entry.intent,
 });
-
-export function entryFromJson(value: unknown): InventoryEntry {
-  const entry = entrySchema.parse(value);
-  const intent = intentSchema.parse(entry.intent);
-  return {
-    id: parseBlobId(entry.id),
-    size: entry.size,
-    root: Buffer.from(entry.root, 'hex'),
-    state: entry.state,
-    intent: { ...intent, writeId: intent.writeId as WriteId } as WriteIntent,
-  };
-}
+export const entryFromJson = (value: unknown): InventoryEntry => entrySchema.parse(value);
 
 /** Most ids in one confirm or delete, and most entries in one page of a listing. */
 export const IDS_MAX = 1_000;

@@ -26,12 +26,18 @@ export class NodeError extends Error {
   override readonly name = 'NodeError';
   readonly kind: NodeErrorKind;
   readonly member: MemberId;
-  /** With `stale-epoch`: the pair's epoch as the node knows it. */
-  epoch?: Epoch;
-  constructor(kind: NodeErrorKind, member: MemberId, message: string, options?: { cause?: unknown }) {
+  /** With `stale-epoch` and `fenced`, when the node itself says so: the pair's epoch as the node knows it. */
+  epoch?: Epoch | undefined;
+  constructor(
+    kind: NodeErrorKind,
+    member: MemberId,
+    message: string,
+    options?: { cause?: unknown; epoch?: Epoch | undefined },
+  ) {
     super(`${member}: ${message}`, options);
     this.kind = kind;
     this.member = member;
+    this.epoch = options?.epoch;
   }
 }
 
@@ -87,15 +93,17 @@ export interface NodeStatus {
   readonly storedBytes: number;
   readonly freeBytes: number;
   /** Blobs that the node's index names and whose file is gone. */
-  readonly missingBlobs?: number;
+  readonly missingBlobs: number;
   /** Data requests that were refused (fenced, or an epoch below the node's); not counted in `requests`. */
-  readonly refusedRequests?: number;
-  readonly state?: NodeState;
-  readonly epoch?: Epoch;
+  readonly refusedRequests: number;
+  readonly state: NodeState;
+  /** The highest that the node has heard of. */
+  readonly epoch: Epoch;
   /** Random, made with the data folder: another one at the same address is another disk. */
-  readonly storeId?: string;
-  readonly damaged?: number;
-  readonly scrub?: ScrubStatus;
+  readonly storeId: string;
+  /** Blobs on the damage list. */
+  readonly damaged: number;
+  readonly scrub: ScrubStatus;
   readonly pid: number;
 }
 
@@ -105,8 +113,15 @@ export interface NodeDeadlines {
   readonly stallMs: number; // 2,000
 }
 
-/** A connection pool to one node. All calls reject with NodeError. */
-export interface NodeClient {
+/**
+ * A connection pool to one node. All calls reject with NodeError.
+ *
+ * Data requests (write, read, delete) carry the epoch of the node's pair as the caller knows it. Below the node's they
+ * are refused with `stale-epoch`; above, the node takes the number over; without one, they are served only while the
+ * node's epoch is still the first. A node that is not serving refuses them with `fenced`. Either refusal comes before
+ * any effect. A write that the node stopped serving in the middle of is refused at its end.
+ */
+export interface NodeClient extends NodeControl {
   readonly member: MemberId;
   /**
    * Opens a write; resolves when the node has said that it is ready for the body (so a dead or full node costs no byte).
@@ -135,10 +150,9 @@ export interface NodeClient {
   /** Turns pending records into confirmed ones; unknown ids are passed over. At most 1,000. */
   confirm(ids: readonly BlobId[]): Promise<void>;
   /** Removes blobs and their bytes, durably; unknown ids are passed over. At most 1,000. */
-  delete(ids: readonly BlobId[]): Promise<void>;
+  delete(ids: readonly BlobId[], options?: { epoch?: Epoch }): Promise<void>;
   /** Pending records whose intent began before `before` (ms since the epoch), by id after `after`. */
   pending(query: { before: number; after?: BlobId; max: number }): Promise<readonly InventoryEntry[]>;
-  inventory(query: { after?: BlobId; max: number }): Promise<readonly InventoryEntry[]>;
   status(): Promise<NodeStatus>;
   close(): Promise<void>;
 }
@@ -227,7 +241,11 @@ export interface NodeControl {
    * (`stale-epoch`); the same epoch again is fine.
    */
   setCondition(condition: { state: NodeState; epoch: Epoch }): Promise<NodeStatus>;
-  /** Copies blobs from other nodes, verified against their roots, durable when it resolves. One result for each, in order. */
+  /**
+   * Copies blobs from other nodes, verified against their roots, durable when it resolves. One result for each, in
+   * order. Of a blob that is here already, the state (towards confirmed) and a handoff's destination are set as asked.
+   * It may take as long as it makes progress; the signal, or the end of the connection, ends it.
+   */
   pull(request: PullRequest, signal?: AbortSignal): Promise<readonly PullResult[]>;
   /** The 256 ranges of one byte; with `prefix` (2 hex digits), the 256 ranges of two bytes below it. Those without blobs are left out. */
   digests(prefix?: string): Promise<readonly RangeDigest[]>;
@@ -240,12 +258,15 @@ export interface NodeControl {
   }): Promise<readonly InventoryEntry[]>;
   /** Removes as delete() does, in every state and without being a data request: for resync and repair. At most 1,000. */
   drop(ids: readonly BlobId[]): Promise<void>;
-  /** Reads every byte of these blobs and says which do not verify; those join the damage list. At most 100. */
+  /**
+   * Reads every byte of these blobs and says which do not verify; those join the damage list. What the node does not
+   * have at all is answered as `missing` and joins nothing. At most 100.
+   */
   check(ids: readonly BlobId[], signal?: AbortSignal): Promise<readonly Damage[]>;
   /** What scrub, reads and start-up found and nobody has taken yet, by id. */
   damage(query: { after?: BlobId; max: number }): Promise<readonly Damage[]>;
   /** They are queued for repair, or repaired: off the list. */
   forgetDamage(ids: readonly BlobId[]): Promise<void>;
-  /** Starts a round of the scrub now, or sets its rate (0: off). */
+  /** Starts a round of the scrub now, or sets its rate (0: off) until the process ends. */
   scrub(command: { start?: boolean; bytesPerSecondMax?: number }): Promise<ScrubStatus>;
 }

@@ -86,11 +86,13 @@ export interface AnswerFacts {
   readonly kind: string;
   readonly contentLength: number;
   readonly body: Uint8Array | null;
+  /** Of a refusal that names one. */
+  readonly epoch?: string;
 }
 
 export function answerMac(key: KeyObject, facts: AnswerFacts): string {
   const mac = createHmac('sha256', key).update(
-    `antipode-answer-1\n${facts.nonce}\n${facts.status}\n${facts.kind}\n${facts.contentLength}\n`,
+    `antipode-answer-1\n${facts.nonce}\n${facts.status}\n${facts.kind}\n${facts.epoch ?? ''}\n${facts.contentLength}\n`,
   );
   if (facts.body) mac.update(facts.body);
   return mac.digest('base64url');
@@ -99,6 +101,16 @@ export function answerMac(key: KeyObject, facts: AnswerFacts): string {
 export function verifyAnswer(key: KeyObject, given: string | undefined, facts: AnswerFacts): boolean {
   const a = Buffer.from(given ?? '', 'latin1');
   const b = Buffer.from(answerMac(key, facts), 'latin1');
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** Of a result that comes after signs of progress (see server/progress.ts). */
+export const resultMac = (key: KeyObject, nonce: string, json: string): string =>
+  createHmac('sha256', key).update(`antipode-result-1\n${nonce}\n`).update(json).digest('base64url');
+
+export function verifyResult(key: KeyObject, nonce: string, json: string, given: string): boolean {
+  const a = Buffer.from(given, 'latin1');
+  const b = Buffer.from(resultMac(key, nonce, json), 'latin1');
   return a.length === b.length && timingSafeEqual(a, b);
 }
 

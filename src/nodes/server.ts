@@ -1,17 +1,24 @@
 /**
- * A storage node: bare node:http over a blob store. Endpoints: PUT, GET /v1/blobs/ID; GET /v1/blobs/ID/record;
- * POST /v1/confirm, /v1/delete, /v1/search; GET /v1/pending, /v1/inventory, /v1/status.
+ * A storage node: bare node:http over a blob store.
+ *   data      PUT, GET /v1/blobs/ID; POST /v1/delete                        server/put-blob.ts, get-blob.ts, control.ts
+ *             POST /v1/search                                               server/search.ts
+ *   control   GET /v1/blobs/ID with purpose=replication; GET /v1/blobs/ID/record, /v1/pending, /v1/inventory, /v1/status;
+ *             POST /v1/confirm                                              server/control.ts
+ *             POST /v1/condition, /v1/pull, /v1/drop, /v1/check, /v1/damage/forget, /v1/scrub;
+ *             GET /v1/digests, /v1/damage                                   server/replication.ts
  * Invariants: nothing is routed, read or answered before the request's MAC was verified (a stranger gets an empty 403
- * and a closed connection, whatever they ask for); an answer of success is sent after the fsync.
+ * and a closed connection, whatever they ask for); a data request has no effect unless the node's condition admits it
+ * (server/condition.ts); an answer of success is sent after the fsync.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
-import type { MemberId } from '../base/ids.ts';
+import type { Epoch, MemberId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import { StoreError } from './blob-store/blob-store.ts';
 import { LocalStore } from './blob-store/local-store.ts';
+import { Puller } from './puller.ts';
 import {
   AUTH_HEADER,
   BODY_DIGEST_HEADER,
@@ -20,20 +27,13 @@ import {
   INTENT_HEADER,
   verifyRequest,
 } from './request-auth.ts';
+import { SCRUB_BYTES_PER_SECOND, SCRUB_ROUND_MS, Scrub } from './scrub.ts';
 import { BodyEndedEarly } from './server/byte-taker.ts';
-import {
-  type ControlContext,
-  confirmBlobs,
-  deleteBlobs,
-  listInventory,
-  listPending,
-  statBlob,
-  status,
-} from './server/control.ts';
+import { type Admission, NodeCondition } from './server/condition.ts';
+import type { ControlContext } from './server/control.ts';
 import { type Exchange, type Refusal, Refused, refuse } from './server/exchange.ts';
-import { getBlob } from './server/get-blob.ts';
-import { putBlob } from './server/put-blob.ts';
-import { answerSearch, type NodeSearchOptions, openNodeSearch } from './server/search.ts';
+import { type Route, routeOf } from './server/routes.ts';
+import { type NodeSearchOptions, openNodeSearch } from './server/search.ts';
 
 export interface NodeOptions {
   readonly member: MemberId;
@@ -48,6 +48,12 @@ export interface NodeOptions {
   readonly reserveBytes?: number;
   /** Threads of libuv's pool in this process (UV_THREADPOOL_SIZE); half of them may flush at once. Default 4. */
   readonly diskThreads?: number;
+  /** Serves from the start, without a setCondition: for stores in which nobody watches the nodes. Default false. */
+  readonly admitAtStart?: boolean;
+  /** Bytes a second that the scrub reads at most; 0: none. Default 8 MiB. */
+  readonly scrubBytesPerSecondMax?: number;
+  /** From the end of one round of the scrub to the next. Default 7 days. */
+  readonly scrubRoundMs?: number;
   /** Absent: this node answers no searches. */
   readonly search?: NodeSearchOptions;
 }
@@ -69,37 +75,9 @@ const IDLE_MS = 15 * 60_000;
 const STRANGER_IDLE_MS = 60_000;
 const CLOSE_MS = 5_000;
 
-const BLOB_PATH = /^\/v1\/blobs\/([0-9a-f]{32})(\/record)?$/;
-
-type Handler = (x: Exchange, id: string, context: ControlContext) => void | Promise<void>;
-interface Route {
-  readonly data: boolean;
-  readonly handle: Handler;
-}
-const BLOB_ROUTES: Readonly<Record<string, Route>> = {
-  'PUT ': { data: true, handle: (x, id, { store }) => putBlob(x, store, id) },
-  'GET ': { data: true, handle: (x, id, { store }) => getBlob(x, store, id) },
-  'GET /record': { data: false, handle: (x, id, { store }) => statBlob(x, store, id) },
-};
-const ROUTES: Readonly<Record<string, Route>> = {
-  'POST /v1/delete': { data: true, handle: (x, _, { store }) => deleteBlobs(x, store) },
-  'POST /v1/search': { data: true, handle: (x, _, { search }) => answerSearch(x, search) },
-  'POST /v1/confirm': { data: false, handle: (x, _, { store }) => confirmBlobs(x, store) },
-  'GET /v1/pending': { data: false, handle: (x, _, { store }) => listPending(x, store) },
-  'GET /v1/inventory': { data: false, handle: (x, _, { store }) => listInventory(x, store) },
-  'GET /v1/status': { data: false, handle: (x, _, context) => status(x, context) },
-};
-
-function routeOf(method: string, path: string): { route: Route | undefined; id: string } {
-  const blob = BLOB_PATH.exec(path);
-  if (blob) return { route: BLOB_ROUTES[`${method} ${blob[2] ?? ''}`], id: blob[1]! };
-  const key = `${method} ${path}`;
-  return { route: Object.hasOwn(ROUTES, key) ? ROUTES[key] : undefined, id: '' };
-}
-
-function refusalOf(error: unknown): Refusal | null {
-  if (error instanceof Refused) return error.kind;
-  if (error instanceof StoreError && error.kind !== 'closed') return error.kind;
+function refusalOf(error: unknown): { kind: Refusal; epoch?: Epoch | undefined } | null {
+  if (error instanceof Refused) return error;
+  if (error instanceof StoreError && error.kind !== 'closed') return { kind: error.kind };
   return null;
 }
 
@@ -113,7 +91,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     reserveBytes: options.reserveBytes ?? RESERVE_BYTES,
     syncsMax: Math.max(1, Math.floor((options.diskThreads ?? 4) / 2)),
   });
-  const context: ControlContext = { store, member, clock, counters: { requests: 0, controlRequests: 0 } };
+  const context = contextOf(options, store);
   const underWay = new Set<Promise<void>>();
   const server = createNodeServer(options, context, underWay);
   try {
@@ -123,6 +101,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     throw error;
   }
   const search = await openNodeSearch(options, context);
+  context.scrub.start();
   const sweeping = store.sweep().then(
     (found) => {
       if (found.orphans > 0)
@@ -137,7 +116,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeAllConnections();
     store.stop();
-    const quiet = Promise.all([closed, sweeping, ...underWay]); // the index must not be closed under a request
+    const quiet = Promise.all([closed, sweeping, context.scrub.close(), ...underWay]); // the index must not be closed under a request
     const patience = new AbortController();
     await Promise.race([quiet, clock.sleep(CLOSE_MS, patience.signal).catch(() => {})]);
     patience.abort();
@@ -152,11 +131,31 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   };
 }
 
-function createNodeServer(
-  options: NodeOptions,
-  context: ControlContext,
-  underWay: Set<Promise<void>>,
-): Server {
+interface Context extends ControlContext {
+  /** Data requests that are being served. */
+  readonly busy: { dataRequests: number };
+}
+
+function contextOf(options: NodeOptions, store: LocalStore): Context {
+  const { member, secret, clock, log } = options;
+  const busy = { dataRequests: 0 };
+  const condition = new NodeCondition(store.notes, options.admitAtStart ?? false, (error) =>
+    log.warn({ member, err: error }, 'the epoch could not be stored'),
+  );
+  const scrub = new Scrub({
+    store,
+    clock,
+    log,
+    bytesPerSecondMax: options.scrubBytesPerSecondMax ?? SCRUB_BYTES_PER_SECOND,
+    roundMs: options.scrubRoundMs ?? SCRUB_ROUND_MS,
+    underWay: () => busy.dataRequests,
+  });
+  const puller = new Puller({ store, secret, clock, log });
+  const counters = { requests: 0, controlRequests: 0, refusedRequests: 0 };
+  return { store, member, clock, counters, condition, puller, scrub, busy };
+}
+
+function createNodeServer(options: NodeOptions, context: Context, underWay: Set<Promise<void>>): Server {
   const server = createServer({
     maxHeaderSize: LIMITS.headerBytesMax,
     headersTimeout: HEADERS_MS,
@@ -195,7 +194,7 @@ async function serve(
   res: ServerResponse,
   key: ReturnType<typeof clusterKey>,
   options: NodeOptions,
-  context: ControlContext,
+  context: Context,
 ): Promise<void> {
   res.sendDate = false;
   res.on('error', () => {});
@@ -206,21 +205,43 @@ async function serve(
     return;
   }
   req.socket.setTimeout(IDLE_MS);
-  const { route, id } = routeOf(req.method ?? '', x.path);
+  const { route, id } = routeOf(x);
   if (!route) return refuse(x, 'protocol');
-  if (route.data) context.counters.requests += 1;
-  else context.counters.controlRequests += 1;
   try {
-    await route.handle(x, id, context);
+    if (route.kind !== 'control') await serveData(x, route, id, context);
+    else {
+      context.counters.controlRequests += 1;
+      await route.handle(x, id, context, () => {});
+    }
   } catch (error) {
     fail(x, error, options);
+  }
+}
+
+async function serveData(x: Exchange, route: Route, id: string, context: Context): Promise<void> {
+  const { counters, condition, busy } = context;
+  const lastResort = x.req.method === 'GET' && x.query.get('last-resort') === '1';
+  let admission: Admission;
+  try {
+    admission =
+      route.kind === 'search' ? condition.admitSearch() : condition.admit({ epoch: x.epoch, lastResort });
+  } catch (error) {
+    counters.refusedRequests += 1;
+    throw error;
+  }
+  counters.requests += 1;
+  busy.dataRequests += 1;
+  try {
+    await route.handle(x, id, context, admission);
+  } finally {
+    busy.dataRequests -= 1;
   }
 }
 
 function fail(x: Exchange, error: unknown, { log, member }: NodeOptions): void {
   const refusal = refusalOf(error);
   if (refusal) {
-    refuse(x, refusal);
+    refuse(x, refusal.kind, refusal.epoch);
     return;
   }
   const peerLeft = error instanceof BodyEndedEarly || x.res.destroyed || x.req.destroyed;
@@ -243,12 +264,14 @@ function identify(
   const contentLength = Number(text('content-length') || '0');
   const intent = text(INTENT_HEADER);
   const bodyDigest = text(BODY_DIGEST_HEADER);
+  const epochText = text(EPOCH_HEADER);
+  const epoch = /^\d{1,15}$/.test(epochText) ? (Number(epochText) as Epoch) : null;
   const nonce = verifyRequest(key, clock.now(), text(AUTH_HEADER), {
     member,
     method: req.method ?? '',
     target,
     contentLength,
-    epoch: text(EPOCH_HEADER),
+    epoch: epochText,
     intent,
     bodyDigest,
   });
@@ -256,5 +279,5 @@ function identify(
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
-  return { req, res, key, nonce, path, query, contentLength, intent, bodyDigest };
+  return { req, res, key, nonce, path, query, contentLength, intent, bodyDigest, epoch };
 }

@@ -10,6 +10,8 @@ export interface NodeMainOptions {
   readonly port: number;
   readonly dataDir: string;
   readonly secretHex: string;
+  /** Starts as the product's nodes do, without data requests until somebody admits it. */
+  readonly fenced?: boolean;
 }
 
 const options = JSON.parse(process.argv[2] ?? '') as NodeMainOptions;
@@ -22,6 +24,7 @@ const node = await startNode({
   log: pino({ level: 'silent' }),
   clock: systemClock,
   reserveBytes: 0,
+  admitAtStart: !options.fenced,
 });
 process.on('disconnect', () => {
   node.close().finally(() => process.exit(0));

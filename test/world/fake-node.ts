@@ -5,10 +5,10 @@
 import type { Clock, Random } from '../../src/base/clock.ts';
 import type { BlobId, Epoch, MemberId } from '../../src/base/ids.ts';
 import { LIMITS } from '../../src/base/limits.ts';
-import { DigestTreeBuilder } from '../../src/nodes/digest-tree.ts';
 import {
   type BlobReader,
   type BlobWriter,
+  type Damage,
   type InventoryEntry,
   type NodeClient,
   NodeError,
@@ -17,8 +17,14 @@ import {
   type NodeStatus,
   type PullRequest,
   type PullResult,
+  type RangeDigest,
+  type ScrubStatus,
   type WriteIntent,
 } from '../../src/nodes/protocol.ts';
+import { RangeDigests } from '../../src/nodes/range-digests.ts';
+import { FIRST_EPOCH } from '../../src/twin/condition.ts';
+import { QUIET_NODE } from '../harness/node-status.ts';
+import { FakeReader, FakeWriter } from './fake-handles.ts';
 
 export interface Faults {
   /** Refuses connections. */
@@ -49,7 +55,7 @@ export interface StoredBlob {
   readonly id: BlobId;
   readonly size: number;
   readonly root: Buffer;
-  readonly intent: WriteIntent;
+  intent: WriteIntent;
   state: 'pending' | 'confirmed';
   readonly chunks: readonly Buffer[];
 }
@@ -63,8 +69,15 @@ export class FakeNode implements NodeClient {
   readonly calls = { read: 0, write: 0, confirm: 0, delete: 0, status: 0, pull: 0 };
   /** Data requests that met the wrong epoch or state. */
   refused = 0;
+  requests = 0;
+  controlRequests = 0;
   state: NodeState = 'serving';
   epoch = 1 as Epoch;
+  /** Raised when it is told to stop serving. */
+  term = 0;
+  /** Blobs whose bytes changed on the disk. */
+  readonly rotten = new Set<BlobId>();
+  readonly damaged = new Map<BlobId, Damage>();
   openHandles = 0;
   /** All nodes of the world, to pull from. */
   peers: ReadonlyMap<MemberId, FakeNode> = new Map();
@@ -97,17 +110,22 @@ export class FakeNode implements NodeClient {
 
   /** What a data request meets before anything else. */
   admit(options?: { epoch?: Epoch; lastResort?: boolean }): void {
-    const { epoch } = options ?? {};
-    if (epoch !== undefined && epoch < this.epoch) {
+    const { epoch = FIRST_EPOCH, lastResort = false } = options ?? {};
+    if (epoch < this.epoch || (this.state !== 'serving' && !(lastResort && this.state === 'resyncing'))) {
       this.refused += 1;
-      const stale = this.error('stale-epoch');
-      stale.epoch = this.epoch;
-      throw stale;
+      throw this.#refusal(epoch < this.epoch ? 'stale-epoch' : 'fenced');
     }
-    if (epoch !== undefined) this.epoch = epoch;
-    if (this.state === 'serving' || (this.state === 'resyncing' && options?.lastResort)) return;
-    this.refused += 1;
-    throw this.error('fenced');
+    this.epoch = epoch;
+    this.requests += 1;
+  }
+
+  #refusal(kind: 'stale-epoch' | 'fenced'): NodeError {
+    return new NodeError(kind, this.member, kind, { epoch: this.epoch });
+  }
+
+  async #control(): Promise<void> {
+    await this.answer(FAKE_DEADLINES.firstByteMs);
+    this.controlRequests += 1;
   }
 
   async write(
@@ -127,11 +145,12 @@ export class FakeNode implements NodeClient {
     id: BlobId,
     blob: { size: number; root: Buffer },
     range: { firstChunk: number; lastChunk: number },
-    options?: { epoch?: Epoch; signal?: AbortSignal; lastResort?: boolean },
+    options?: { epoch?: Epoch; signal?: AbortSignal; lastResort?: boolean; purpose?: 'replication' },
   ): Promise<BlobReader> {
     this.calls.read += 1;
     await this.answer(FAKE_DEADLINES.firstByteMs, options?.signal);
-    this.admit(options);
+    if (options?.purpose === 'replication') this.controlRequests += 1;
+    else this.admit(options);
     const stored = this.blobs.get(id);
     if (!stored) throw this.error('not-found');
     if (!stored.root.equals(blob.root) || stored.size !== blob.size) throw this.error('corrupt');
@@ -141,216 +160,174 @@ export class FakeNode implements NodeClient {
   async pull({ sources, blobs }: PullRequest, signal?: AbortSignal): Promise<readonly PullResult[]> {
     this.calls.pull += 1;
     await this.answer(FAKE_DEADLINES.firstByteMs, signal);
+    this.controlRequests += 1;
     const fault = this.faults.failPull;
     delete this.faults.failPull;
-    return blobs.map(({ id, size, root, state, intent }) => {
-      const failed = (kind: NodeErrorKind): PullResult => ({ id, outcome: 'failed', kind, error: kind });
-      if (fault) return failed(fault);
-      if (this.blobs.has(id)) return { id, outcome: 'had' };
-      if (this.faults.full) return failed('full');
-      for (const source of sources) {
-        const peer = this.peers.get(source.member);
-        const stored = peer?.blobs.get(id);
-        if (!stored || peer!.faults.down || peer!.faults.stopped || !stored.root.equals(root)) continue;
-        this.blobs.set(id, { id, size, root, state, intent, chunks: stored.chunks });
-        return { id, outcome: 'pulled' };
-      }
-      return failed('not-found');
+    return blobs.map((blob) => {
+      const failed = (kind: NodeErrorKind): PullResult => ({
+        id: blob.id,
+        outcome: 'failed',
+        kind,
+        error: kind,
+      });
+      return fault ? failed(fault) : this.#pullOne(blob, sources, failed);
     });
   }
 
+  #pullOne(
+    { id, size, root, state, intent, replace }: PullRequest['blobs'][number],
+    sources: PullRequest['sources'],
+    failed: (kind: NodeErrorKind) => PullResult,
+  ): PullResult {
+    const here = this.blobs.get(id);
+    if (here && (here.size !== size || !here.root.equals(root))) return failed('conflict');
+    if (here && !(this.rotten.has(id) && (replace || this.damaged.has(id)))) {
+      here.intent = intent;
+      if (state === 'confirmed') here.state = state;
+      return { id, outcome: 'had' };
+    }
+    if (this.faults.full) return failed('full');
+    let kind: NodeErrorKind = 'not-found';
+    for (const { member } of sources) {
+      const peer = this.peers.get(member);
+      const stored = peer?.blobs.get(id);
+      if (!stored || peer!.faults.down || peer!.faults.stopped || !stored.root.equals(root)) continue;
+      if (!peer!.rotten.has(id)) {
+        this.#remove([id]);
+        const kept = here?.state === 'confirmed' ? here.state : state;
+        this.blobs.set(id, { id, size, root, state: kept, intent, chunks: stored.chunks });
+        return { id, outcome: 'pulled' };
+      }
+      kind = 'corrupt';
+    }
+    return failed(kind);
+  }
+
   async stat(id: BlobId): Promise<InventoryEntry | null> {
-    await this.answer(FAKE_DEADLINES.firstByteMs);
+    await this.#control();
     return this.blobs.get(id) ?? null;
   }
 
   async confirm(ids: readonly BlobId[]): Promise<void> {
     this.calls.confirm += 1;
-    await this.answer(FAKE_DEADLINES.firstByteMs);
+    await this.#control();
     for (const id of ids) {
       const blob = this.blobs.get(id);
       if (blob) blob.state = 'confirmed';
     }
   }
 
-  async delete(ids: readonly BlobId[]): Promise<void> {
+  async delete(ids: readonly BlobId[], options?: { epoch?: Epoch }): Promise<void> {
     this.calls.delete += 1;
     await this.answer(FAKE_DEADLINES.firstByteMs);
-    for (const id of ids) this.blobs.delete(id);
+    this.admit(options);
+    this.#remove(ids);
+  }
+
+  async drop(ids: readonly BlobId[]): Promise<void> {
+    await this.#control();
+    this.#remove(ids);
+  }
+
+  #remove(ids: readonly BlobId[]): void {
+    for (const id of ids) {
+      this.blobs.delete(id);
+      this.rotten.delete(id);
+      this.damaged.delete(id);
+    }
   }
 
   async pending(query: { before: number; after?: BlobId; max: number }): Promise<readonly InventoryEntry[]> {
-    await this.answer(FAKE_DEADLINES.firstByteMs);
+    await this.#control();
     const entries = [...this.blobs.values()].filter(
       (blob) => blob.state === 'pending' && blob.intent.intentAt < query.before,
     );
     return page(entries, query);
   }
 
-  async inventory(query: { after?: BlobId; max: number }): Promise<readonly InventoryEntry[]> {
-    await this.answer(FAKE_DEADLINES.firstByteMs);
-    return page([...this.blobs.values()], query);
+  async inventory(query: {
+    after?: BlobId;
+    max: number;
+    prefix?: string;
+    scope?: 'home' | 'handoff';
+  }): Promise<readonly InventoryEntry[]> {
+    await this.#control();
+    const { prefix = '', scope } = query;
+    const entries = [...this.blobs.values()].filter(
+      ({ id, intent }) =>
+        id.startsWith(prefix) && (!scope || (scope === 'handoff') === (intent.handoffFor !== undefined)),
+    );
+    return page(entries, query);
+  }
+
+  async digests(prefix?: string): Promise<readonly RangeDigest[]> {
+    await this.#control();
+    const digests = new RangeDigests();
+    for (const blob of this.blobs.values()) if (blob.intent.handoffFor === undefined) digests.add(blob);
+    return digests.ranges(prefix);
+  }
+
+  async setCondition({ state, epoch }: { state: NodeState; epoch: Epoch }): Promise<NodeStatus> {
+    await this.#control();
+    if (epoch < this.epoch) throw this.#refusal('stale-epoch');
+    if (this.state === 'serving' && state !== 'serving') this.term += 1;
+    this.epoch = epoch;
+    this.state = state;
+    return this.#status();
   }
 
   async status(): Promise<NodeStatus> {
     this.calls.status += 1;
-    await this.answer(FAKE_DEADLINES.firstByteMs);
-    return {
-      member: this.member,
-      requests: this.calls.read + this.calls.write,
-      controlRequests: this.calls.status,
-      blobs: this.blobs.size,
-      storedBytes: 0,
-      freeBytes: 0,
-      pid: 0,
-    };
+    await this.#control();
+    return this.#status();
+  }
+
+  #status(): NodeStatus {
+    const { member, requests, controlRequests, refused, state, epoch } = this;
+    const figures = { requests, controlRequests, refusedRequests: refused, damaged: this.damaged.size };
+    return { ...QUIET_NODE, ...figures, member, state, epoch, blobs: this.blobs.size };
+  }
+
+  async check(ids: readonly BlobId[]): Promise<readonly Damage[]> {
+    await this.#control();
+    const foundAt = this.#clock.now();
+    return ids.flatMap((id): Damage[] => {
+      if (!this.blobs.has(id)) return [{ id, kind: 'missing', foundAt }];
+      if (!this.rotten.has(id)) return [];
+      const damage: Damage = { id, kind: 'corrupt', foundAt };
+      this.damaged.set(id, damage);
+      return [damage];
+    });
+  }
+
+  async damage(query: { after?: BlobId; max: number }): Promise<readonly Damage[]> {
+    await this.#control();
+    return page([...this.damaged.values()], query);
+  }
+
+  async forgetDamage(ids: readonly BlobId[]): Promise<void> {
+    await this.#control();
+    for (const id of ids) this.damaged.delete(id);
+  }
+
+  /** A round takes no time. */
+  async scrub({ start }: { start?: boolean }): Promise<ScrubStatus> {
+    if (start) await this.check([...this.rotten]);
+    else await this.#control();
+    return QUIET_NODE.scrub;
   }
 
   async close(): Promise<void> {}
 }
 
-function page(entries: StoredBlob[], query: { after?: BlobId; max: number }): readonly InventoryEntry[] {
+function page<T extends { readonly id: BlobId }>(
+  entries: readonly T[],
+  query: { after?: BlobId; max: number },
+): readonly T[] {
   return entries
     .filter((entry) => query.after === undefined || entry.id > query.after)
     .sort((a, b) => (a.id < b.id ? -1 : 1))
     .slice(0, query.max);
-}
-
-/** What writer and reader share: they are open until they end, and a call in flight ends when they are closed. */
-abstract class Handle {
-  protected readonly node: FakeNode;
-  protected readonly closed = new AbortController();
-  #isOpen = true;
-  #isBusy = false;
-
-  constructor(node: FakeNode) {
-    this.node = node;
-    node.openHandles += 1;
-  }
-
-  protected end(): void {
-    if (this.#isOpen) this.node.openHandles -= 1;
-    this.#isOpen = false;
-    this.closed.abort(new Error('closed'));
-  }
-
-  protected async call<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#isBusy) throw new Error(`${this.node.member}: two calls at once`);
-    if (!this.#isOpen) throw this.node.error('aborted');
-    this.#isBusy = true;
-    try {
-      return await run();
-    } catch (error) {
-      this.end();
-      throw error;
-    } finally {
-      this.#isBusy = false;
-    }
-  }
-}
-
-class FakeWriter extends Handle implements BlobWriter {
-  readonly #id: BlobId;
-  readonly #size: number;
-  readonly #intent: WriteIntent;
-  readonly #chunks: Buffer[] = [];
-  readonly #tree = new DigestTreeBuilder();
-
-  constructor(node: FakeNode, id: BlobId, size: number, intent: WriteIntent) {
-    super(node);
-    this.#id = id;
-    this.#size = size;
-    this.#intent = intent;
-  }
-
-  write(chunk: Buffer, digest: Buffer): Promise<void> {
-    return this.call(async () => {
-      const { faults } = this.node;
-      const after = this.#chunks.length;
-      if (takeFault(faults, 'cutWriteAfter', after)) throw this.node.error('unreachable');
-      if (takeFault(faults, 'fullWriteAfter', after)) throw this.node.error('full');
-      const isStalled = takeFault(faults, 'stallWriteAfter', after);
-      await this.node.answer(FAKE_DEADLINES.stallMs, this.closed.signal, isStalled);
-      this.#chunks.push(chunk);
-      this.#tree.push(digest);
-    });
-  }
-
-  finish(root: Buffer): Promise<void> {
-    return this.call(async () => {
-      await this.node.answer(FAKE_DEADLINES.stallMs, this.closed.signal);
-      const size = this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-      if (size !== this.#size || !this.#tree.root().equals(root)) throw this.node.error('protocol');
-      const { blobs, faults } = this.node;
-      blobs.set(this.#id, {
-        id: this.#id,
-        size,
-        root,
-        intent: this.#intent,
-        state: 'pending',
-        chunks: this.#chunks,
-      });
-      if (faults.loseFinishAnswer) {
-        faults.loseFinishAnswer = false;
-        await this.node.answer(FAKE_DEADLINES.stallMs, this.closed.signal, true);
-      }
-      this.end();
-    });
-  }
-
-  abort(): void {
-    this.end();
-  }
-}
-
-class FakeReader extends Handle implements BlobReader {
-  readonly #blob: StoredBlob;
-  readonly #last: number;
-  readonly #first: number;
-  #index: number;
-
-  constructor(node: FakeNode, blob: StoredBlob, range: { firstChunk: number; lastChunk: number }) {
-    super(node);
-    this.#blob = blob;
-    this.#first = range.firstChunk;
-    this.#index = range.firstChunk;
-    this.#last = range.lastChunk;
-  }
-
-  next(): Promise<Buffer | null> {
-    return this.call(async () => {
-      if (this.#index > this.#last) {
-        this.end();
-        return null;
-      }
-      const { faults } = this.node;
-      const after = this.#index - this.#first;
-      if (takeFault(faults, 'cutReadAfter', after)) throw this.node.error('unreachable');
-      const isStalled = takeFault(faults, 'stallReadAfter', after);
-      await this.node.answer(FAKE_DEADLINES.stallMs, this.closed.signal, isStalled);
-      if (faults.corruptAtChunk === this.#index) throw this.node.error('corrupt');
-      if (takeFault(faults, 'endAtChunk', this.#index)) return null;
-      const chunk = this.#blob.chunks[this.#index]!;
-      this.#index += 1;
-      return takeFault(faults, 'shortAtChunk', this.#index - 1) ? chunk.subarray(1) : chunk;
-    });
-  }
-
-  close(): void {
-    this.end();
-  }
-}
-
-type CountedFault = {
-  [K in keyof Faults]-?: Faults[K] extends number | undefined ? K : never;
-}[keyof Faults];
-
-/** True once, when the fault is due. */
-function takeFault(faults: Faults, name: CountedFault, at: number): boolean {
-  const due = faults[name];
-  if (due === undefined || at < due) return false;
-  delete faults[name];
-  return true;
 }
 
 export const WORLD_CHUNK_BYTES = LIMITS.chunkBytes;

@@ -29,6 +29,7 @@ export async function runNode(config: MemberConfig): Promise<void> {
     clock: systemClock,
     reserveBytes: config.settings.reserveBytes,
     ...(search ? { search } : {}),
+    admitAtStart: true,
     // Without a supervisor the pool has the size that libuv gives it.
     ...(proc.supervised ? { diskThreads: NODE_DISK_THREADS } : {}),
   });

@@ -4,7 +4,8 @@
  * visible whole or not at all; an id never changes its bytes.
  */
 import type { BlobId } from '../../base/ids.ts';
-import type { InventoryEntry, WriteIntent } from '../protocol.ts';
+import type { Damage, InventoryEntry, RangeDigest, WriteIntent } from '../protocol.ts';
+import type { Notes } from './notes.ts';
 
 export type StoreErrorKind =
   | 'full' // no room; nothing was changed
@@ -26,13 +27,17 @@ export interface NewBlob {
   /** 1 … LIMITS.blobBytesMax */
   readonly size: number;
   readonly intent: WriteIntent;
+  /** Default `pending`. */
+  readonly state?: InventoryEntry['state'];
+  /** Bytes that are here under this id and root are replaced (their record stays): they did not verify. */
+  readonly replace?: boolean;
 }
 
 /** A large blob on its way in. Await each call before the next; end with commit() or discard(). */
 export interface BlobSink {
   /** Takes the parts of one chunk that has been verified, and its digest. @throws {StoreError} */
   append(parts: readonly Buffer[], chunkDigest: Buffer): Promise<void>;
-  /** Makes the blob durable and pending. The same bytes twice are no error. @throws {StoreError} */
+  /** Makes the blob durable. The same bytes twice are no error. @throws {StoreError} */
   commit(root: Buffer): Promise<void>;
   /** Drops what was written. Never throws; does nothing after commit(). */
   discard(): Promise<void>;
@@ -62,7 +67,17 @@ export interface Reservation {
   release(): void;
 }
 
+export interface InventoryQuery {
+  readonly after?: BlobId;
+  readonly max: number;
+  /** 2 or 4 hex digits */
+  readonly prefix?: string;
+  readonly scope?: 'home' | 'handoff';
+}
+
 export interface BlobStore {
+  readonly storeId: string;
+  readonly notes: Notes;
   /** Refuses what would not leave the reserve free. @throws {StoreError} full */
   reserve(size: number): Promise<Reservation>;
   /** `frame` = [page digest][chunk digest][bytes] of a blob of one chunk up to LIMITS.smallBlobBytesMax. */
@@ -70,6 +85,8 @@ export interface BlobStore {
   /** @throws {StoreError} */
   createLarge(blob: NewBlob, reservation: Reservation): Promise<BlobSink>;
   stat(id: BlobId): InventoryEntry | null;
+  /** Whether the index names it, its bytes being there or not. */
+  isNamed(id: BlobId): boolean;
   /** The frame as putSmall() took it; null when there is no such small blob. */
   readSmall(id: BlobId): Buffer | null;
   /** null when there is no such large blob, or its file is gone. */
@@ -78,7 +95,12 @@ export interface BlobStore {
   /** A large blob that is on its way in is refused when it comes to commit(). */
   remove(ids: readonly BlobId[]): Promise<void>;
   pending(query: { before: number; after?: BlobId; max: number }): readonly InventoryEntry[];
-  inventory(query: { after?: BlobId; max: number }): readonly InventoryEntry[];
+  inventory(query: InventoryQuery): readonly InventoryEntry[];
+  digests(prefix?: string): readonly RangeDigest[];
+  /** Gives a blob that is here another intent, and confirms it where `confirmed` is asked for. Durable. */
+  settle(id: BlobId, state: InventoryEntry['state'], intent: WriteIntent): Promise<void>;
+  /** Notes damage of a blob, durably, unless it was removed meanwhile. */
+  report(id: BlobId, kind: Damage['kind']): Promise<void>;
   totals(): Promise<StoreTotals>;
   close(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 /**
  * The folder of one node: whose it is, which format it has, and that one process alone has it open.
- *   identity.json   member and format, written once
+ *   identity.json   member, format, and a random id that tells this folder from an empty one put in its place
  *   lock            pid and start time of the process that has it open
  *   index/          LMDB        blobs/00 … ff/  large blobs by the first byte of their id        tmp/  unfinished ones
  */
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   fsyncSync,
@@ -83,6 +84,8 @@ export class DataFolder {
   readonly path: string;
   readonly index: string;
   readonly temporary: string;
+  /** 32 hex digits, made with the folder. */
+  readonly storeId: string;
   readonly #blobs: string;
 
   /** Claims the folder, creating it when it is new. @throws {DataFolderError} */
@@ -94,7 +97,7 @@ export class DataFolder {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     this.#lock();
     try {
-      this.#identify(member);
+      this.storeId = this.#identify(member);
       mkdirSync(this.temporary, { recursive: true });
       for (let i = 0; i < FAN_OUT; i += 1) mkdirSync(this.fanOut(i), { recursive: true });
       syncFolder(this.#blobs);
@@ -154,13 +157,11 @@ export class DataFolder {
     rmSync(join(this.path, 'lock'), { force: true });
   }
 
-  #identify(member: MemberId): void {
+  /** The folder's own id. A folder from before there were ids gets one. */
+  #identify(member: MemberId): string {
     const text = readIfThere(join(this.path, 'identity.json'));
-    if (text === null) {
-      writeDurably(this.path, 'identity.json', `${JSON.stringify({ member, format: FORMAT })}\n`);
-      return;
-    }
-    let identity: { member?: unknown; format?: unknown };
+    if (text === null) return this.#nameIt(member);
+    let identity: { member?: unknown; format?: unknown; storeId?: unknown };
     try {
       identity = JSON.parse(text) as typeof identity;
     } catch {
@@ -176,5 +177,12 @@ export class DataFolder {
         `${this.path} belongs to ${String(identity.member)} and cannot be opened as ${member}`,
       );
     }
+    return typeof identity.storeId === 'string' ? identity.storeId : this.#nameIt(member);
+  }
+
+  #nameIt(member: MemberId): string {
+    const storeId = randomBytes(16).toString('hex');
+    writeDurably(this.path, 'identity.json', `${JSON.stringify({ member, format: FORMAT, storeId })}\n`);
+    return storeId;
   }
 }

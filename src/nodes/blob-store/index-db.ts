@@ -5,58 +5,77 @@
  * afterwards. With lmdb-js' default (overlapping sync) the promise resolves before the flush, `flushed` has to be awaited
  * instead, and that one never settles when a flush fails.
  * Atomicity: group-commit.ts. Pending and confirmed records are two tables, so that the reaper's scan costs what is
- * pending and not what is stored.
+ * pending and not what is stored. A third one names the handoffs, which are few and asked for alone.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { open, type RootDatabase } from 'lmdb';
 import type { BlobId } from '../../base/ids.ts';
-import { DIGEST_BYTES } from '../digest-tree.ts';
-import { intentToJson } from '../entry-codec.ts';
 import type { InventoryEntry, WriteIntent } from '../protocol.ts';
 import { syncFolder } from './data-folder.ts';
 import { onDisk } from './disk-errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { IndexRoom, type IndexSpace, type Need } from './index-room.ts';
-
-type Table = Database<Buffer, Buffer>;
-export type BlobState = InventoryEntry['state'];
+import { Notes, type Table } from './notes.ts';
+import {
+  type BlobState,
+  type BlobSummary,
+  decodeRecord,
+  encodeRecord,
+  idOf,
+  isHandoff,
+  keyOf,
+  sizeOf,
+  summaryOf,
+} from './records.ts';
 
 /** Virtual address space, not disk: LMDB maps a file of whatever length it has. */
 const MAP_BYTES = 4 * 1024 ** 4;
-const SIZE_BYTES = 8;
 /** Pages that one key of one table may touch: a path from root to leaf is copied, and may split. */
 const TOUCHED_BYTES = 6 * 4_096;
 /** So that a step fits into the slack of a full disk (index-room.ts). */
 const CONFIRMS_PER_STEP = 10;
 
-const keyOf = (id: BlobId): Buffer => Buffer.from(id, 'hex');
-const idOf = (key: Buffer): BlobId => key.toString('hex') as BlobId;
+/** Being in the table is all that it says. */
+const PRESENT = Buffer.of(1);
 
-/** Record: [size, 8 bytes][root, 32 bytes][intent as JSON]. */
-function encodeRecord(size: number, root: Buffer, intent: WriteIntent): Buffer {
-  const json = intentToJson(intent);
-  const record = Buffer.allocUnsafe(SIZE_BYTES + DIGEST_BYTES + Buffer.byteLength(json));
-  record.writeDoubleBE(size, 0);
-  record.set(root, SIZE_BYTES);
-  record.write(json, SIZE_BYTES + DIGEST_BYTES);
-  return record;
+/** Of an inventory. `prefix`: 2 or 4 hex digits. */
+export interface Span {
+  readonly after?: BlobId;
+  readonly prefix?: string;
 }
 
-function decodeRecord(id: BlobId, state: BlobState, record: Buffer): InventoryEntry {
-  return {
-    id,
-    size: record.readDoubleBE(0),
-    root: Buffer.from(record.subarray(SIZE_BYTES, SIZE_BYTES + DIGEST_BYTES)),
-    state,
-    intent: JSON.parse(record.toString('utf8', SIZE_BYTES + DIGEST_BYTES)) as WriteIntent,
-  };
+interface KeyRange {
+  start?: Buffer;
+  end?: Buffer;
+  exclusiveStart?: boolean;
+}
+function keyRange({ after, prefix }: Span): KeyRange {
+  const range: KeyRange = {};
+  if (prefix !== undefined) {
+    range.start = Buffer.from(prefix, 'hex');
+    const next = Number.parseInt(prefix, 16) + 1;
+    if (next < 16 ** prefix.length) {
+      range.end = Buffer.from(next.toString(16).padStart(prefix.length, '0'), 'hex');
+    }
+  }
+  if (after !== undefined && (prefix === undefined || after > prefix)) {
+    range.start = keyOf(after);
+    range.exclusiveStart = true;
+  }
+  return range;
 }
 
-/** Entries after `after`, in the order of their ids, lazily. */
-function* scan(table: Table, state: BlobState, after: BlobId | undefined): Generator<InventoryEntry, void> {
-  const options = after ? { start: keyOf(after), exclusiveStart: true } : {};
-  for (const { key, value } of table.getRange(options)) yield decodeRecord(idOf(key), state, value);
+/** Entries in the order of their ids, lazily. */
+function* scan(
+  table: Table,
+  state: BlobState,
+  span: Span,
+  wanted?: (record: Buffer) => boolean,
+): Generator<InventoryEntry, void> {
+  for (const { key, value } of table.getRange(keyRange(span))) {
+    if (!wanted || wanted(value)) yield decodeRecord(idOf(key), state, value);
+  }
 }
 
 /** Merges two scans by id. */
@@ -77,6 +96,14 @@ function* merge(a: Generator<InventoryEntry, void>, b: Generator<InventoryEntry,
     a.return();
     b.return();
   }
+}
+
+export interface NewRecord {
+  readonly id: BlobId;
+  readonly size: number;
+  readonly root: Buffer;
+  readonly intent: WriteIntent;
+  readonly state: BlobState;
 }
 
 interface TableStats {
@@ -100,6 +127,9 @@ export class IndexDb {
   readonly #pending: Table;
   readonly #confirmed: Table;
   readonly #small: Table;
+  readonly #handoffs: Table;
+  readonly #tables: readonly Table[];
+  readonly notes: Notes;
 
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
@@ -107,7 +137,7 @@ export class IndexDb {
     this.#root = open({
       path: folder,
       noSubdir: false,
-      maxDbs: 4,
+      maxDbs: 8,
       mapSize: MAP_BYTES,
       overlappingSync: false,
       eventTurnBatching: false,
@@ -119,6 +149,13 @@ export class IndexDb {
     this.#pending = table('pending');
     this.#confirmed = table('confirmed');
     this.#small = table('small');
+    this.#handoffs = table('handoffs');
+    const documents = table('documents');
+    const damage = table('damage');
+    this.#tables = [this.#pending, this.#confirmed, this.#small, this.#handoffs, documents, damage];
+    this.notes = new Notes(documents, damage, (keys, apply) =>
+      this.#commit({ bytes: keys * TOUCHED_BYTES, essential: true }, apply),
+    );
     syncFolder(folder); // LMDB syncs its files and not their names
   }
 
@@ -138,14 +175,38 @@ export class IndexDb {
     return onDisk(this.#folder, () => this.#commits.run(apply, need));
   }
 
-  /** A pending record, with the bytes of a small blob. Durable when it resolves. */
-  insert(id: BlobId, size: number, root: Buffer, intent: WriteIntent, small: Buffer | null): Promise<void> {
+  /** A record of a new blob, with the bytes of a small one. Durable when it resolves. */
+  insert({ id, size, root, intent, state }: NewRecord, small: Buffer | null): Promise<void> {
     const key = keyOf(id);
     const record = encodeRecord(size, root, intent);
-    const bytes = (small?.length ?? 0) + record.length + 2 * TOUCHED_BYTES;
+    const table = state === 'pending' ? this.#pending : this.#confirmed;
+    const bytes = (small?.length ?? 0) + record.length + 3 * TOUCHED_BYTES;
     return this.#commit({ bytes, essential: false }, () => {
       if (small) this.#small.put(key, small);
-      this.#pending.put(key, record);
+      table.put(key, record);
+      if (intent.handoffFor !== undefined) this.#handoffs.put(key, PRESENT);
+    });
+  }
+
+  /** The bytes of a small blob whose record is there. */
+  restore(id: BlobId, small: Buffer): Promise<void> {
+    const key = keyOf(id);
+    const bytes = small.length + TOUCHED_BYTES;
+    return this.#commit({ bytes, essential: false }, () => void this.#small.put(key, small));
+  }
+
+  /** Another intent and, with `confirmed`, that state; what is confirmed stays so. Passes over what does not exist. */
+  settle({ id, size, root, intent, state }: NewRecord): Promise<void> {
+    const key = keyOf(id);
+    const record = encodeRecord(size, root, intent);
+    const bytes = record.length + 3 * TOUCHED_BYTES;
+    return this.#commit({ bytes, essential: false }, () => {
+      const isPending = this.#pending.getBinary(key) !== undefined;
+      if (!isPending && this.#confirmed.getBinary(key) === undefined) return;
+      if (isPending && state === 'confirmed') this.#pending.remove(key);
+      (isPending && state === 'pending' ? this.#pending : this.#confirmed).put(key, record);
+      if (intent.handoffFor === undefined) this.#handoffs.remove(key);
+      else this.#handoffs.put(key, PRESENT);
     });
   }
 
@@ -173,36 +234,50 @@ export class IndexDb {
   /** Durable when it resolves; passes over what does not exist. */
   remove(id: BlobId): Promise<void> {
     const key = keyOf(id);
-    return this.#commit({ bytes: 3 * TOUCHED_BYTES, essential: true }, () => {
-      for (const table of [this.#pending, this.#confirmed, this.#small]) table.remove(key);
+    return this.#commit({ bytes: 5 * TOUCHED_BYTES, essential: true }, () => {
+      for (const table of [this.#pending, this.#confirmed, this.#small, this.#handoffs]) table.remove(key);
+      this.notes.dropWithin(key);
     });
   }
 
   pendingAfter(after: BlobId | undefined): Generator<InventoryEntry, void> {
-    return scan(this.#pending, 'pending', after);
+    return scan(this.#pending, 'pending', after === undefined ? {} : { after });
   }
 
-  allAfter(after: BlobId | undefined): Generator<InventoryEntry, void> {
-    return merge(scan(this.#pending, 'pending', after), scan(this.#confirmed, 'confirmed', after));
+  /** `home`: without handoffs. */
+  inventory(span: Span, scope?: 'home'): Generator<InventoryEntry, void> {
+    const wanted = scope === 'home' ? (record: Buffer) => !isHandoff(record) : undefined;
+    return merge(
+      scan(this.#pending, 'pending', span, wanted),
+      scan(this.#confirmed, 'confirmed', span, wanted),
+    );
   }
 
-  /** Id and size of every blob, or of those whose id begins with `firstByte`; in no order. Parses nothing else. */
-  *sizes(firstByte?: number): Generator<{ id: BlobId; size: number }, void> {
-    const range =
-      firstByte === undefined
-        ? {}
-        : { start: Buffer.from([firstByte]), ...(firstByte < 255 && { end: Buffer.from([firstByte + 1]) }) };
+  *handoffs(span: Span): Generator<InventoryEntry, void> {
+    for (const { key } of this.#handoffs.getRange(keyRange(span))) {
+      const entry = this.get(idOf(key));
+      if (entry) yield entry;
+    }
+  }
+
+  /** Of every blob, in no order. */
+  *summaries(): Generator<BlobSummary, void> {
     for (const table of [this.#pending, this.#confirmed]) {
-      for (const { key, value } of table.getRange(range))
-        yield { id: idOf(key), size: value.readDoubleBE(0) };
+      for (const { key, value } of table.getRange({})) yield summaryOf(key, value);
+    }
+  }
+
+  /** Id and size of every blob whose id begins with `firstByte`; in no order. Parses nothing else. */
+  *sizes(firstByte: number): Generator<{ id: BlobId; size: number }, void> {
+    const range = keyRange({ prefix: firstByte.toString(16).padStart(2, '0') });
+    for (const table of [this.#pending, this.#confirmed]) {
+      for (const { key, value } of table.getRange(range)) yield { id: idOf(key), size: sizeOf(value) };
     }
   }
 
   #space(): IndexSpace {
     const root = this.#root.getStats() as TableStats & EnvironmentStats;
-    const tables = [this.#pending, this.#confirmed, this.#small].map(
-      (table) => table.getStats() as TableStats,
-    );
+    const tables = this.#tables.map((table) => table.getStats() as TableStats);
     const used = [...tables, root, root.free].reduce((sum, table) => sum + pagesOf(table), META_PAGES);
     const pages = root.lastPageNumber + 1;
     return { endBytes: pages * root.pageSize, reusableBytes: Math.max(0, pages - used) * root.pageSize };

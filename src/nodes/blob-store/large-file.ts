@@ -10,11 +10,20 @@ import type { BlobSource } from './blob-store.ts';
 
 export const trailerBytes = (size: number): number => (chunkCount(size) + pageCount(size)) * DIGEST_BYTES;
 
+/** The file ends before the blob does. */
+class TruncatedBlob extends Error {
+  override readonly name = 'TruncatedBlob';
+}
+
+/** The disk says that the bytes are not there: too short a file, or EIO. Other errors say nothing about them. */
+export const isUnreadable = (error: unknown): boolean =>
+  error instanceof TruncatedBlob || (error as NodeJS.ErrnoException).code === 'EIO';
+
 async function readFully(file: FileHandle, into: Buffer, position: number): Promise<void> {
   let done = 0;
   while (done < into.length) {
     const { bytesRead } = await file.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) throw new Error('the file of a blob is too short');
+    if (bytesRead === 0) throw new TruncatedBlob('the file of a blob is too short');
     done += bytesRead;
   }
 }

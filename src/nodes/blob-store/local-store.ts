@@ -11,17 +11,20 @@ import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { BlobId, MemberId } from '../../base/ids.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { DigestTreeBuilder } from '../digest-tree.ts';
-import type { InventoryEntry } from '../protocol.ts';
-import type { BlobSink, BlobStore, NewBlob, Reservation, StoreTotals } from './blob-store.ts';
+import type { Damage, InventoryEntry, RangeDigest, WriteIntent } from '../protocol.ts';
+import type { BlobSink, BlobStore, InventoryQuery, NewBlob, Reservation, StoreTotals } from './blob-store.ts';
 import { StoreError } from './blob-store.ts';
 import { DataFolder, DataFolderError } from './data-folder.ts';
 import { onDisk } from './disk-errors.ts';
 import { IndexDb } from './index-db.ts';
 import { KeyedLock, Slots } from './keyed-lock.ts';
 import { LargeFileReader, LargeFileWriter, type RunSync } from './large-file.ts';
+import { Arrivals, LargeSink } from './large-sink.ts';
+import type { Notes } from './notes.ts';
+import { summaryOfEntry } from './records.ts';
 import { Room } from './room.ts';
 import { type SweepResult, sweepFolder } from './sweep.ts';
+import { Tally } from './tally.ts';
 
 export interface LocalStoreOptions {
   readonly path: string;
@@ -54,13 +57,11 @@ export class LocalStore implements BlobStore {
   readonly #room: Room;
   readonly #locks = new KeyedLock<BlobId>();
   readonly #removing = new Set<BlobId>();
-  /** Large blobs on their way in, and whether their id was removed meanwhile. */
-  readonly #arriving = new Map<BlobId, { isRemoved: boolean }[]>();
-  readonly #missing = new Set<BlobId>();
+  readonly #arrivals = new Arrivals();
+  readonly #tally = new Tally();
+  readonly #clock: Clock;
   readonly #runSync: RunSync;
   readonly #openedAt: number;
-  #blobs = 0;
-  #storedBytes = 0;
   #stopped = false;
   #closed = false;
 
@@ -69,6 +70,7 @@ export class LocalStore implements BlobStore {
     this.#index = index;
     this.#room = new Room(folder.path, options.reserveBytes, options.clock);
     this.#runSync = new Slots(options.syncsMax).run;
+    this.#clock = options.clock;
     this.#openedAt = options.clock.now();
   }
 
@@ -82,7 +84,7 @@ export class LocalStore implements BlobStore {
       await assertRoomForIndex(folder);
       index = new IndexDb(folder.index);
       const store = new LocalStore(folder, index, options);
-      store.#countAll();
+      for (const blob of index.summaries()) store.#tally.add(blob);
       return store;
     } catch (error) {
       await index?.close();
@@ -91,13 +93,12 @@ export class LocalStore implements BlobStore {
     }
   }
 
-  #countAll(): void {
-    for (const { size } of this.#index.sizes()) this.#count(size, 1);
+  get storeId(): string {
+    return this.#folder.storeId;
   }
 
-  #count(size: number, sign: 1 | -1): void {
-    this.#blobs += sign;
-    this.#storedBytes += sign * size;
+  get notes(): Notes {
+    return this.#index.notes;
   }
 
   #assertOpen(): void {
@@ -110,96 +111,73 @@ export class LocalStore implements BlobStore {
     return this.#room.reserve(size + SMALL_OVERHEAD_BYTES, () => this.#index.reusableBytes());
   }
 
-  /** True when the id exists with these bytes. @throws {StoreError} conflict */
-  #exists(id: BlobId, size: number, root: Buffer): boolean {
+  /** What is here under the id, with these bytes; null when nothing is. @throws {StoreError} conflict */
+  #existing({ id, size }: NewBlob, root: Buffer): InventoryEntry | null {
     const existing = this.#index.get(id);
-    if (!existing) return false;
-    if (existing.size !== size || !existing.root.equals(root)) {
+    if (existing && (existing.size !== size || !existing.root.equals(root))) {
       throw new StoreError('conflict', 'the blob exists with other bytes');
     }
-    return !this.#missing.has(id);
+    return existing;
+  }
+
+  #isWhole(existing: InventoryEntry | null, { replace }: NewBlob): boolean {
+    return existing !== null && !replace && !this.#tally.isMissing(existing.id);
   }
 
   async putSmall(blob: NewBlob, root: Buffer, frame: Buffer, reservation: Reservation): Promise<void> {
     await this.#locks.run(blob.id, async () => {
       this.#assertOpen();
-      if (this.#exists(blob.id, blob.size, root)) return;
-      await this.#index.insert(blob.id, blob.size, root, blob.intent, frame);
+      const existing = this.#existing(blob, root);
+      if (this.#isWhole(existing, blob)) return;
+      if (existing) await this.#index.restore(blob.id, frame);
+      else await this.#index.insert({ ...blob, root, state: blob.state ?? 'pending' }, frame);
       reservation.used(blob.size + SMALL_OVERHEAD_BYTES);
-      this.#count(blob.size, 1);
+      await this.#account(blob, root, existing);
     });
+  }
+
+  /** The bytes of a blob are durable now, and its record is. */
+  async #account(blob: NewBlob, root: Buffer, existing: InventoryEntry | null): Promise<void> {
+    if (!existing) {
+      this.#tally.add(summaryOfEntry({ ...blob, root }));
+      return;
+    }
+    this.#tally.find(summaryOfEntry(existing));
+    await this.notes.forgetDamage([blob.id]);
   }
 
   async createLarge(blob: NewBlob, reservation: Reservation): Promise<BlobSink> {
     this.#assertOpen();
     const temporary = join(this.#folder.temporary, `${blob.id}.${randomBytes(6).toString('hex')}`);
     const writer = await onDisk(this.#folder.path, () => LargeFileWriter.create(temporary, this.#runSync));
-    const tree = new DigestTreeBuilder();
-    const arrival = { isRemoved: false };
-    this.#arriving.set(blob.id, [...(this.#arriving.get(blob.id) ?? []), arrival]);
-    let ended = false;
-    const arrived = (): void => {
-      const others = (this.#arriving.get(blob.id) ?? []).filter((other) => other !== arrival);
-      if (others.length > 0) this.#arriving.set(blob.id, others);
-      else this.#arriving.delete(blob.id);
-    };
-    const drop = async (): Promise<void> => {
-      await writer.close().catch(() => {});
-      await rm(temporary, { force: true }).catch(() => {});
-    };
-    return {
-      append: async (parts, chunkDigest) => {
-        let bytes = 0;
-        for (const part of parts) bytes += part.length;
-        await onDisk(this.#folder.path, () => writer.append(parts, bytes));
-        reservation.used(bytes);
-        tree.push(chunkDigest);
-      },
-      commit: async (root) => {
-        ended = true;
-        try {
-          if (!tree.root().equals(root))
-            throw new StoreError('corrupt', 'the root does not match the chunks');
-          await onDisk(this.#folder.path, () => writer.finish(tree));
-          await writer.close();
-          await this.#locks.run(blob.id, async () => {
-            if (arrival.isRemoved) throw new StoreError('conflict', 'the blob was removed while it arrived');
-            await this.#publish(blob, root, temporary);
-          });
-        } catch (error) {
-          await drop();
-          throw error;
-        } finally {
-          arrived();
-        }
-      },
-      discard: async () => {
-        if (ended) return;
-        ended = true;
-        arrived();
-        await drop();
-      },
-    };
+    const arrival = this.#arrivals.enter(blob.id);
+    return new LargeSink(writer, this.#folder.path, temporary, reservation, {
+      publish: (root) =>
+        this.#locks.run(blob.id, async () => {
+          if (arrival.isRemoved) throw new StoreError('conflict', 'the blob was removed while it arrived');
+          await this.#publish(blob, root, temporary);
+        }),
+      ended: () => this.#arrivals.leave(blob.id, arrival),
+    });
   }
 
   /** Under the id's lock: gives the finished file its name, then the index its record. */
   async #publish(blob: NewBlob, root: Buffer, temporary: string): Promise<void> {
     this.#assertOpen();
-    if (this.#exists(blob.id, blob.size, root)) return rm(temporary, { force: true });
-    const restored = this.#index.get(blob.id) !== null;
+    const existing = this.#existing(blob, root);
+    if (this.#isWhole(existing, blob)) return rm(temporary, { force: true });
     const file = this.#folder.blobFile(blob.id);
     await onDisk(this.#folder.path, () => rename(temporary, file));
     try {
       await onDisk(this.#folder.path, () =>
         this.#runSync(() => this.#syncFolder(this.#folder.blobFolder(blob.id))),
       );
-      if (!restored) await this.#index.insert(blob.id, blob.size, root, blob.intent, null);
+      if (!existing) await this.#index.insert({ ...blob, root, state: blob.state ?? 'pending' }, null);
     } catch (error) {
-      await unlink(file).catch(() => {});
+      if (!existing) await unlink(file).catch(() => {});
       throw error;
     }
-    if (restored) this.#missing.delete(blob.id);
-    else this.#count(blob.size, 1);
+    await this.#account(blob, root, existing);
   }
 
   async #syncFolder(path: string): Promise<void> {
@@ -212,7 +190,11 @@ export class LocalStore implements BlobStore {
   }
 
   stat(id: BlobId): InventoryEntry | null {
-    return this.#missing.has(id) ? null : this.#index.get(id);
+    return this.#tally.isMissing(id) ? null : this.#index.get(id);
+  }
+
+  isNamed(id: BlobId): boolean {
+    return this.#index.get(id) !== null;
   }
 
   readSmall(id: BlobId): Buffer | null {
@@ -224,9 +206,38 @@ export class LocalStore implements BlobStore {
       return await LargeFileReader.open(this.#folder.blobFile(entry.id), entry.size);
     } catch (error) {
       if (!isGone(error)) throw error;
-      if (this.#index.get(entry.id) && !this.#removing.has(entry.id)) this.#missing.add(entry.id);
+      await this.report(entry.id, 'missing');
       return null;
     }
+  }
+
+  async report(id: BlobId, kind: Damage['kind']): Promise<void> {
+    await this.#locks.run(id, async () => {
+      const entry = this.#index.get(id);
+      if (!entry || this.#stopped) return;
+      if (kind === 'missing') {
+        if (!this.#isGone(entry)) return; // written again meanwhile
+        this.#tally.lose(summaryOfEntry(entry));
+      }
+      await this.notes.addDamage([{ id, kind, foundAt: this.#clock.now() }]);
+    });
+  }
+
+  #isGone({ id, size }: InventoryEntry): boolean {
+    if (size <= LIMITS.smallBlobBytesMax) return this.#index.getSmall(id) === null;
+    return !existsSync(this.#folder.blobFile(id));
+  }
+
+  async settle(id: BlobId, state: InventoryEntry['state'], intent: WriteIntent): Promise<void> {
+    await this.#locks.run(id, async () => {
+      this.#assertOpen();
+      const entry = this.#index.get(id);
+      if (!entry) return;
+      const isSettled = entry.state === 'confirmed' || state === 'pending';
+      if (isSettled && intent.handoffFor === entry.intent.handoffFor) return;
+      await this.#index.settle({ ...entry, state, intent });
+      this.#tally.relabel(summaryOfEntry(entry), intent.handoffFor !== undefined);
+    });
   }
 
   /** Ids that are being removed are passed over: a record moved meanwhile would come back to life. */
@@ -242,14 +253,13 @@ export class LocalStore implements BlobStore {
 
   /** Also what is on its way in: who discards a blob need not know whether the node has finished it by now. */
   async #removeOne(id: BlobId): Promise<void> {
-    for (const arrival of this.#arriving.get(id) ?? []) arrival.isRemoved = true;
+    this.#arrivals.remove(id);
     const entry = this.#index.get(id);
     if (!entry) return;
     this.#removing.add(id);
     try {
       await this.#index.remove(id);
-      this.#count(entry.size, -1);
-      this.#missing.delete(id);
+      this.#tally.remove(summaryOfEntry(entry));
       if (entry.size > LIMITS.smallBlobBytesMax) await rm(this.#folder.blobFile(id), { force: true });
     } finally {
       this.#removing.delete(id);
@@ -260,29 +270,30 @@ export class LocalStore implements BlobStore {
     const found: InventoryEntry[] = [];
     if (query.max < 1) return found;
     for (const entry of this.#index.pendingAfter(query.after)) {
-      if (entry.intent.intentAt >= query.before || this.#missing.has(entry.id)) continue;
+      if (entry.intent.intentAt >= query.before || this.#tally.isMissing(entry.id)) continue;
       if (found.push(entry) === query.max) break;
     }
     return found;
   }
 
-  inventory(query: { after?: BlobId; max: number }): readonly InventoryEntry[] {
+  inventory({ max, scope, ...span }: InventoryQuery): readonly InventoryEntry[] {
     const found: InventoryEntry[] = [];
-    if (query.max < 1) return found;
-    for (const entry of this.#index.allAfter(query.after)) {
-      if (this.#missing.has(entry.id)) continue;
-      if (found.push(entry) === query.max) break;
+    if (max < 1) return found;
+    const entries = scope === 'handoff' ? this.#index.handoffs(span) : this.#index.inventory(span, scope);
+    for (const entry of entries) {
+      if (this.#tally.isMissing(entry.id)) continue;
+      if (found.push(entry) === max) break;
     }
     return found;
+  }
+
+  digests(prefix?: string): readonly RangeDigest[] {
+    return this.#tally.digests.ranges(prefix);
   }
 
   async totals(): Promise<StoreTotals> {
-    return {
-      blobs: this.#blobs,
-      storedBytes: this.#storedBytes,
-      freeBytes: await this.#room.freeBytes(),
-      missingBlobs: this.#missing.size,
-    };
+    const { blobs, storedBytes, missingBlobs } = this.#tally;
+    return { blobs, storedBytes, freeBytes: await this.#room.freeBytes(), missingBlobs };
   }
 
   /** Compares files and index, folder by folder; ends early when the store is closed. */
@@ -297,7 +308,7 @@ export class LocalStore implements BlobStore {
         (id, removeIt) => this.#locks.run(id, removeIt),
       );
       result.orphans += found.orphans;
-      for (const id of found.missing) this.#missing.add(id);
+      for (const id of found.missing) await this.report(id, 'missing');
       result.missing += found.missing.length;
     }
     return result;

@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { NodeDeadlines } from '../protocol.ts';
 import { NodeError } from '../protocol.ts';
-import { ANSWER_KIND_HEADER, ANSWER_MAC_HEADER, verifyAnswer } from '../request-auth.ts';
+import { ANSWER_KIND_HEADER, ANSWER_MAC_HEADER, EPOCH_HEADER, verifyAnswer } from '../request-auth.ts';
 import { Call } from './call.ts';
 import type { Connection, RequestParts } from './connection.ts';
 import { Deadline } from './deadline.ts';
@@ -37,12 +37,13 @@ export function checkAnswer(
 ): void {
   const contentLength = Number(text(headers['content-length']));
   const kind = text(headers[ANSWER_KIND_HEADER]);
-  const facts = { nonce, status, kind, contentLength, body };
+  const epoch = text(headers[EPOCH_HEADER]);
+  const facts = { nonce, status, kind, epoch, contentLength, body };
   if (!verifyAnswer(connection.key, text(headers[ANSWER_MAC_HEADER]), facts)) {
     const failure = status === 403 ? 'unauthorized' : 'protocol';
     throw new NodeError(failure, connection.member, `answered ${status}, not signed`);
   }
-  if (status !== 200 && status !== 201) throw failureOfStatus(connection.member, status);
+  if (status !== 200 && status !== 201) throw failureOfStatus(connection.member, status, epoch);
 }
 
 /** The body of an answer of success. @throws {NodeError} */

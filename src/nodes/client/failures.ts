@@ -1,5 +1,5 @@
 /** Turns whatever undici, a socket or a node's answer says into the NodeError kinds that the DOSM decides by. */
-import type { MemberId } from '../../base/ids.ts';
+import type { Epoch, MemberId } from '../../base/ids.ts';
 import { DigestMismatch } from '../digest-tree.ts';
 import { NodeError, type NodeErrorKind } from '../protocol.ts';
 
@@ -21,8 +21,11 @@ const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([
   'UND_ERR_INVALID_ARG',
 ]);
 
-export function failureOfStatus(member: MemberId, status: number): NodeError {
-  return new NodeError(KIND_OF_STATUS[status] ?? 'protocol', member, `answered ${status}`);
+/** `epoch`: as the answer's header says, verified. */
+export function failureOfStatus(member: MemberId, status: number, epoch = ''): NodeError {
+  const kind = KIND_OF_STATUS[status] ?? 'protocol';
+  const known = /^\d{1,15}$/.test(epoch) ? { epoch: Number(epoch) as Epoch } : {};
+  return new NodeError(kind, member, `answered ${status}`, known);
 }
 
 export function failureOf(member: MemberId, error: unknown): NodeError {

@@ -1,14 +1,18 @@
 /**
- * The control side of a node: one blob's record, confirm, delete, listings, status. Answers are JSON and signed whole.
+ * One blob's record, confirm, delete, listings, status, and what control requests have in common. Answers are JSON and signed whole.
  */
 import type { Clock } from '../../base/clock.ts';
 import { type BlobId, type MemberId, parseBlobId } from '../../base/ids.ts';
 import type { Answerer } from '../../twin/search-answerer.ts';
 import type { BlobStore } from '../blob-store/blob-store.ts';
+import { prefixSchema } from '../control-codec.ts';
 import { digest } from '../digest-tree.ts';
 import { entryToJson, IDS_MAX, idsFromJson } from '../entry-codec.ts';
 import type { NodeStatus } from '../protocol.ts';
+import type { Puller } from '../puller.ts';
+import type { Scrub } from '../scrub.ts';
 import { ByteTaker } from './byte-taker.ts';
+import type { NodeCondition } from './condition.ts';
 import { answerJson, type Exchange, integerOf, Refused } from './exchange.ts';
 
 /** 1,000 ids as JSON take 35 kB. */
@@ -17,12 +21,16 @@ const BODY_BYTES_MAX = 64 * 1024;
 export interface Counters {
   requests: number;
   controlRequests: number;
+  refusedRequests: number;
 }
 export interface ControlContext {
   readonly store: BlobStore;
   readonly member: MemberId;
   readonly counters: Counters;
   readonly clock: Clock;
+  readonly condition: NodeCondition;
+  readonly puller: Puller;
+  readonly scrub: Scrub;
   /** Set once the node answers searches. */
   search?: Answerer;
 }
@@ -33,18 +41,25 @@ export function statBlob(x: Exchange, store: BlobStore, idText: string): void {
   answerJson(x, entryToJson(entry));
 }
 
-async function takeIds(x: Exchange): Promise<BlobId[]> {
-  if (x.contentLength < 1 || x.contentLength > BODY_BYTES_MAX) throw new Refused('protocol', 'body length');
+/** A control request's body: the bytes that were signed, parsed. */
+export async function takeJson<T>(
+  x: Exchange,
+  parse: (value: unknown) => T,
+  bytesMax = BODY_BYTES_MAX,
+): Promise<T> {
+  if (x.contentLength < 1 || x.contentLength > bytesMax) throw new Refused('protocol', 'body length');
   const body = await new ByteTaker(x.req).take(x.contentLength);
   if (digest(body).toString('hex') !== x.bodyDigest) {
     throw new Refused('unauthorized', 'the body is not the one that was signed');
   }
   try {
-    return idsFromJson(JSON.parse(body.toString('utf8')));
+    return parse(JSON.parse(body.toString('utf8')));
   } catch {
-    throw new Refused('protocol', 'not a list of blob ids');
+    throw new Refused('protocol', 'the body is malformed');
   }
 }
+
+export const takeIds = (x: Exchange): Promise<BlobId[]> => takeJson(x, idsFromJson);
 
 export async function confirmBlobs(x: Exchange, store: BlobStore): Promise<void> {
   await store.confirm(await takeIds(x));
@@ -56,7 +71,7 @@ export async function deleteBlobs(x: Exchange, store: BlobStore): Promise<void> 
   answerJson(x, {});
 }
 
-function page(x: Exchange): { after?: BlobId; max: number } {
+export function pageOf(x: Exchange): { after?: BlobId; max: number } {
   const max = integerOf(x, 'max', IDS_MAX);
   const after = x.query.get('after');
   try {
@@ -66,17 +81,46 @@ function page(x: Exchange): { after?: BlobId; max: number } {
   }
 }
 
+/** Of an inventory or of digests. */
+export function prefixOf(x: Exchange): { prefix?: string } {
+  const prefix = x.query.get('prefix');
+  if (prefix === null) return {};
+  if (!prefixSchema.safeParse(prefix).success)
+    throw new Refused('protocol', 'prefix is not 2 or 4 hex digits');
+  return { prefix };
+}
+
+function scopeOf(x: Exchange): { scope?: 'home' | 'handoff' } {
+  const scope = x.query.get('scope');
+  if (scope === null) return {};
+  if (scope !== 'home' && scope !== 'handoff') throw new Refused('protocol', 'no such scope');
+  return { scope };
+}
+
 export function listPending(x: Exchange, store: BlobStore): void {
   const before = integerOf(x, 'before', Number.MAX_SAFE_INTEGER);
-  answerJson(x, { entries: store.pending({ ...page(x), before }).map(entryToJson) });
+  answerJson(x, { entries: store.pending({ ...pageOf(x), before }).map(entryToJson) });
 }
 
 export function listInventory(x: Exchange, store: BlobStore): void {
-  answerJson(x, { entries: store.inventory(page(x)).map(entryToJson) });
+  const query = { ...pageOf(x), ...prefixOf(x), ...scopeOf(x) };
+  answerJson(x, { entries: store.inventory(query).map(entryToJson) });
 }
 
 export async function status(x: Exchange, context: ControlContext): Promise<void> {
-  const totals = await context.store.totals();
-  const answer: NodeStatus = { member: context.member, ...context.counters, ...totals, pid: process.pid };
+  const { store, condition, counters, scrub, member } = context;
+  const totals = await store.totals();
+  const { state, epoch } = condition;
+  const answer: NodeStatus = {
+    member,
+    ...counters,
+    ...totals,
+    state,
+    epoch,
+    storeId: store.storeId,
+    damaged: store.notes.damaged,
+    scrub: scrub.status(),
+    pid: process.pid,
+  };
   answerJson(x, answer);
 }

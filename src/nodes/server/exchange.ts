@@ -4,8 +4,9 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Epoch } from '../../base/ids.ts';
 import type { NodeErrorKind } from '../protocol.ts';
-import { ANSWER_KIND_HEADER, ANSWER_MAC_HEADER, answerMac } from '../request-auth.ts';
+import { ANSWER_KIND_HEADER, ANSWER_MAC_HEADER, answerMac, EPOCH_HEADER } from '../request-auth.ts';
 
 /** Status for each refusal that a node itself can give. */
 export const STATUS_OF = {
@@ -13,7 +14,9 @@ export const STATUS_OF = {
   unauthorized: 403,
   'not-found': 404,
   conflict: 409,
+  'stale-epoch': 412,
   corrupt: 422,
+  fenced: 423,
   full: 507,
 } as const satisfies Partial<Record<NodeErrorKind, number>>;
 export type Refusal = keyof typeof STATUS_OF;
@@ -22,9 +25,12 @@ export type Refusal = keyof typeof STATUS_OF;
 export class Refused extends Error {
   override readonly name = 'Refused';
   readonly kind: Refusal;
-  constructor(kind: Refusal, message: string) {
+  /** The node's, told to the caller. */
+  readonly epoch: Epoch | undefined;
+  constructor(kind: Refusal, message: string, epoch?: Epoch) {
     super(message);
     this.kind = kind;
+    this.epoch = epoch;
   }
 }
 
@@ -39,25 +45,28 @@ export interface Exchange {
   /** As signed; '' when absent. */
   readonly intent: string;
   readonly bodyDigest: string;
+  /** null when the request has none. */
+  readonly epoch: Epoch | null;
 }
 
 /** What a refused body may still send before its connection is cut: one chunk's worth keeps small writes' connections. */
 const DRAIN_BYTES_MAX = 512 * 1024;
 
+/** The headers of a signed answer. `body`: when it is signed too; without a `contentLength` the body is chunked. */
 export function writeHead(
   x: Exchange,
   status: number,
-  contentLength: number,
+  contentLength: number | null,
   body: Buffer | null,
-  kind = '',
+  { kind = '', epoch = '' }: { kind?: string; epoch?: string } = {},
 ): void {
-  const mac = answerMac(x.key, { nonce: x.nonce, status, kind, contentLength, body });
+  const facts = { nonce: x.nonce, status, kind, epoch, contentLength: contentLength ?? 0, body };
   x.res.writeHead(status, [
-    'content-length',
-    String(contentLength),
+    ...(contentLength === null ? [] : ['content-length', String(contentLength)]),
     ANSWER_MAC_HEADER,
-    mac,
+    answerMac(x.key, facts),
     ...(kind ? [ANSWER_KIND_HEADER, kind] : []),
+    ...(epoch ? [EPOCH_HEADER, epoch] : []),
   ]);
 }
 
@@ -73,14 +82,14 @@ export function answerDone(x: Exchange): void {
 }
 
 /** Answers a refusal, or cuts the connection when the answer has begun. */
-export function refuse(x: Exchange, kind: Refusal): void {
+export function refuse(x: Exchange, kind: Refusal, epoch?: Epoch): void {
   const { req, res } = x;
   if (res.headersSent || res.destroyed) {
     req.socket.destroy();
     return;
   }
   if (!req.complete && x.contentLength > DRAIN_BYTES_MAX) res.setHeader('connection', 'close');
-  writeHead(x, STATUS_OF[kind], 0, null, kind);
+  writeHead(x, STATUS_OF[kind], 0, null, { kind, epoch: epoch === undefined ? '' : String(epoch) });
   res.end();
   if (!req.complete) drain(req);
 }

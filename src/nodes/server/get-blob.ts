@@ -1,11 +1,12 @@
 /**
  * GET /v1/blobs/ID?first=F&last=L: sends digests and chunks as they are on disk. The reader verifies them against the
- * root, which this node has no say in. Reads are 256 KiB with one read ahead; an error in mid-body cuts the socket.
+ * root, which this node has no say in; what the disk does not give is noted as damage. Reads are 256 KiB with one read ahead; an error in mid-body cuts the socket.
  */
 import type { ServerResponse } from 'node:http';
 import { parseBlobId } from '../../base/ids.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { BlobSource, BlobStore } from '../blob-store/blob-store.ts';
+import { isUnreadable } from '../blob-store/large-file.ts';
 import { chunkCount } from '../digest-tree.ts';
 import { type ChunkRange, isChunkRange, type ReadStep, readBodyBytes, readSteps } from '../framing.ts';
 import type { InventoryEntry } from '../protocol.ts';
@@ -32,7 +33,10 @@ export async function getBlob(x: Exchange, store: BlobStore, idText: string): Pr
     throw new Refused('corrupt', 'the blob has other chunks than were asked for');
   if (entry.size <= LIMITS.smallBlobBytesMax) {
     const frame = store.readSmall(entry.id);
-    if (!frame) throw new Refused('not-found', 'the blob was removed meanwhile');
+    if (!frame) {
+      await store.report(entry.id, 'missing'); // unless it was removed meanwhile
+      throw new Refused('not-found', 'the bytes of the blob are gone');
+    }
     writeHead(x, 200, frame.length, null);
     x.res.end(frame);
     return;
@@ -46,7 +50,21 @@ async function sendLarge(
   entry: InventoryEntry,
   range: ChunkRange,
 ): Promise<void> {
-  const source = await store.openLarge(entry);
+  try {
+    await sendFrom(x, await store.openLarge(entry), entry, range);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    await store.report(entry.id, 'corrupt');
+    throw new Refused('corrupt', 'the disk does not give the bytes of the blob');
+  }
+}
+
+async function sendFrom(
+  x: Exchange,
+  source: BlobSource | null,
+  entry: InventoryEntry,
+  range: ChunkRange,
+): Promise<void> {
   if (!source) throw new Refused('not-found', 'the file of the blob is gone');
   try {
     writeHead(x, 200, readBodyBytes(entry.size, range), null);

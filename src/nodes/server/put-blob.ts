@@ -1,6 +1,7 @@
 /**
  * PUT /v1/blobs/ID?size=N[&ready=1]: takes a blob. Every chunk is verified against the digest before it before it is
  * written, the root is computed again, and the answer is sent when everything is fsynced.
+ * A node that has stopped serving meanwhile refuses at the end: it would acknowledge under an epoch that is over.
  * While the disk keeps a large blob waiting, "102 Processing" every HEARTBEAT_MS says that the node is at work.
  */
 import { createHash } from 'node:crypto';
@@ -12,26 +13,41 @@ import { intentFromHeader } from '../entry-codec.ts';
 import { PREAMBLE, putBodyBytes, TRAILER_BYTES } from '../framing.ts';
 import { verifyTrailer } from '../request-auth.ts';
 import { ByteTaker } from './byte-taker.ts';
+import type { Admission } from './condition.ts';
 import { answerDone, type Exchange, integerOf, Refused } from './exchange.ts';
 
 const HEARTBEAT_MS = 500;
 /** A flush that takes longer than this is a sick disk: the heartbeat stops and the client's deadline decides. */
 const HEARTBEATS_MAX = 60;
 
-export async function putBlob(x: Exchange, store: BlobStore, idText: string): Promise<void> {
+export async function putBlob(
+  x: Exchange,
+  store: BlobStore,
+  idText: string,
+  stillAdmitted: Admission,
+): Promise<void> {
   const blob = parseNewBlob(x, idText);
   const ready = x.query.get('ready') === '1';
   if (x.contentLength !== putBodyBytes(blob.size, ready)) {
     throw new Refused('protocol', 'the content length is not what the size implies');
   }
   const reservation = await store.reserve(blob.size);
+  const incoming: Incoming = { blob, ready, reservation, stillAdmitted };
   try {
-    if (blob.size <= LIMITS.smallBlobBytesMax) await takeSmall(x, store, blob, ready, reservation);
-    else await takeLarge(x, store, blob, ready, reservation);
+    if (blob.size <= LIMITS.smallBlobBytesMax) await takeSmall(x, store, incoming);
+    else await takeLarge(x, store, incoming);
   } finally {
     reservation.release();
   }
+  stillAdmitted(); // it is durable and pending, and whoever asks what was never committed will find it
   answerDone(x);
+}
+
+interface Incoming {
+  readonly blob: NewBlob;
+  readonly ready: boolean;
+  readonly reservation: Reservation;
+  readonly stillAdmitted: Admission;
 }
 
 function parseNewBlob(x: Exchange, idText: string): NewBlob {
@@ -60,13 +76,8 @@ async function takeTrailer(x: Exchange, taker: ByteTaker): Promise<Buffer> {
   return root;
 }
 
-async function takeSmall(
-  x: Exchange,
-  store: BlobStore,
-  blob: NewBlob,
-  ready: boolean,
-  reservation: Reservation,
-): Promise<void> {
+async function takeSmall(x: Exchange, store: BlobStore, incoming: Incoming): Promise<void> {
+  const { blob, ready, reservation, stillAdmitted } = incoming;
   const taker = new ByteTaker(x.req);
   await takePreamble(x, taker, ready);
   // Stored as [page digest][chunk digest][bytes], which is the body of a GET.
@@ -78,22 +89,19 @@ async function takeSmall(
   const pageDigest = digest(chunkDigest);
   frame.set(pageDigest, 0);
   if (!digest(pageDigest).equals(root)) throw new Refused('corrupt', 'the root does not match the chunk');
+  stillAdmitted();
   await store.putSmall(blob, root, frame, reservation);
 }
 
-async function takeLarge(
-  x: Exchange,
-  store: BlobStore,
-  blob: NewBlob,
-  ready: boolean,
-  reservation: Reservation,
-): Promise<void> {
+async function takeLarge(x: Exchange, store: BlobStore, incoming: Incoming): Promise<void> {
+  const { blob, ready, reservation, stillAdmitted } = incoming;
   const sink = await store.createLarge(blob, reservation);
   try {
     const taker = new ByteTaker(x.req);
     await takePreamble(x, taker, ready);
     await takeChunks(x, taker, blob.size, sink);
     const root = await takeTrailer(x, taker);
+    stillAdmitted();
     await withHeartbeat(x, sink.commit(root));
   } catch (error) {
     await sink.discard();

@@ -4,7 +4,6 @@
  */
 import type { Logger } from 'pino';
 import type { BlobId, Epoch } from '../../base/ids.ts';
-import { FIRST_EPOCH } from '../../twin/condition.ts';
 import { type Answerer, createAnswerer, type Look } from '../../twin/search-answerer.ts';
 import { type GroupAddress, listenToGroup } from '../../twin/search-multicast.ts';
 import type { SearchTuning } from '../../twin/search-tuning.ts';
@@ -38,7 +37,7 @@ export async function openNodeSearch(
   context: ControlContext,
 ): Promise<{ close(): Promise<void> }> {
   if (!search) return NOBODY;
-  const { member, clock, counters, store } = context;
+  const { member, clock, condition, counters, store } = context;
   const look: Look = (kind, subject) => {
     if (kind !== 'blob' || !BLOB_ID.test(subject)) return null;
     const entry = store.stat(subject as BlobId);
@@ -51,7 +50,7 @@ export async function openNodeSearch(
     center: search.center,
     key: searchKey(secret),
     clock,
-    standing: (): Epoch | null => FIRST_EPOCH,
+    standing: (): Epoch | null => (condition.state === 'serving' ? condition.epoch : null),
     look,
     onAnswer: (transport) => {
       if (transport === 'multicast') counters.requests += 1; // over the port, the server counts

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AccountId, MemberId, PairId } from '../../../src/base/ids.ts';
 import type { NodeClient, NodeStatus } from '../../../src/nodes/protocol.ts';
+import { QUIET_NODE } from '../../harness/node-status.ts';
 import { ROOT, startAdmin } from '../admin/admin-harness.ts';
 
 const CLI = resolve(import.meta.dirname, '../../../src/cli.ts');
@@ -241,14 +242,22 @@ describe('antipode status', () => {
       ['node/11' as PairId, { id: 'node/11' as PairId, kind: 'node', members: [a, b], weight: 1 } as const],
     ]),
   };
-  const figures = { requests: 1, controlRequests: 2, blobs: 0, storedBytes: 2048, freeBytes: 1, pid: 77 };
+  const figures = {
+    ...QUIET_NODE,
+    requests: 1,
+    controlRequests: 2,
+    blobs: 0,
+    storedBytes: 2048,
+    freeBytes: 1,
+    pid: 77,
+  };
 
   it('exits with 0 while everything stands twice, with 1 and the reason when it does not', async () => {
     let down = false;
     const client = (id: MemberId) => {
       const status = async (): Promise<NodeStatus> => {
         if (down && id === b) throw new Error('connection refused');
-        return { member: id, ...figures };
+        return { ...figures, member: id };
       };
       return [id, { member: id, status } as NodeClient] as const;
     };

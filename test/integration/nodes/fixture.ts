@@ -32,6 +32,8 @@ export const startTestNode = (dataDir: string, more: Partial<NodeOptions> = {}):
     log: quietLog,
     clock: systemClock,
     reserveBytes: 0,
+    admitAtStart: true,
+    scrubBytesPerSecondMax: 0,
     ...more,
   });
 

@@ -7,6 +7,7 @@ import { type CatalogStatus, CatalogUnavailable } from '../../../src/ddm/catalog
 import { type NodeClient, NodeError, type NodeStatus } from '../../../src/nodes/protocol.ts';
 import { allServing, type Conditions, type MemberCondition, viewOf } from '../../../src/twin/condition.ts';
 import type { Member, Topology } from '../../../src/twin/topology.ts';
+import { QUIET_NODE } from '../../harness/node-status.ts';
 
 const id = (text: string) => text as MemberId;
 
@@ -47,7 +48,8 @@ const topology: Topology = {
 /** A client of which only `status` is ever asked. */
 const client = (name: string, status: () => Promise<NodeStatus>) =>
   [id(name), { member: id(name), status } as NodeClient] as const;
-const serves = (name: string) => async () => ({
+const serves = (name: string) => async (): Promise<NodeStatus> => ({
+  ...QUIET_NODE,
   member: id(name),
   requests: 7,
   controlRequests: 3,
@@ -106,6 +108,11 @@ describe('collectStatus', () => {
       storedBytes: 100,
       freeBytes: 1000,
       condition: 'serving',
+      stance: 'serving',
+      epoch: 1,
+      refusedRequests: 0,
+      damaged: 0,
+      scrub: { bytes: 0, blobs: 0, lastRoundEndedAt: null, bytesPerSecondMax: 0 },
     });
     assert.equal(of('directory-a5').primary, true);
     assert.equal(of('gateway-1').twin, null);

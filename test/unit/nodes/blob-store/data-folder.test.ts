@@ -35,12 +35,31 @@ describe('a data folder', () => {
     assert.deepEqual(JSON.parse(readFileSync(join(path, 'identity.json'), 'utf8')), {
       member: A,
       format: FORMAT,
+      storeId: folder.storeId,
     });
+    assert.match(folder.storeId, /^[0-9a-f]{32}$/);
     const id = newBlobId();
     assert.equal(folder.blobFile(id), join(path, 'blobs', id.slice(0, 2), id));
     folder.unlock();
     assert.ok(!existsSync(join(path, 'lock')));
-    new DataFolder(path, A).unlock();
+    const again = new DataFolder(path, A);
+    assert.equal(again.storeId, folder.storeId);
+    again.unlock();
+  });
+
+  it('has an id of its own, and gets one where it was made without', () => {
+    const first = new DataFolder(path, A);
+    first.unlock();
+    rmSync(path, { recursive: true });
+    const second = new DataFolder(path, A);
+    second.unlock();
+    assert.notEqual(second.storeId, first.storeId);
+    writeFileSync(join(path, 'identity.json'), JSON.stringify({ member: A, format: FORMAT }));
+    const third = new DataFolder(path, A);
+    third.unlock();
+    const fourth = new DataFolder(path, A);
+    fourth.unlock();
+    assert.equal(fourth.storeId, third.storeId);
   });
 
   it('is refused to another member, and keeps no lock then', () => {
