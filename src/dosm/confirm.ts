@@ -13,7 +13,7 @@ export interface NoticeCounts {
   dropped: number;
 }
 export interface NoticeOptions {
-  readonly clients: ReadonlyMap<MemberId, Pick<NodeClient, 'confirm' | 'delete'>>;
+  readonly clients: ReadonlyMap<MemberId, Pick<NodeClient, 'confirm' | 'drop'>>;
   /** A member in failover gets no request. */
   readonly isServing: (member: MemberId) => boolean;
   readonly clock: Clock;
@@ -43,11 +43,11 @@ export class NodeNotices {
   }
 
   discard(id: BlobId, members: readonly MemberId[]): void {
-    for (const member of members) this.#push(this.#queue(this.#discards, member, 'delete'), id);
+    for (const member of members) this.#push(this.#queue(this.#discards, member, 'drop'), id);
   }
 
   /** null for a member that nobody can reach. */
-  #queue(queues: Map<MemberId, Queue>, member: MemberId, verb: 'confirm' | 'delete'): Queue | null {
+  #queue(queues: Map<MemberId, Queue>, member: MemberId, verb: 'confirm' | 'drop'): Queue | null {
     const known = queues.get(member);
     if (known) return known;
     const client = this.#options.clients.get(member);

@@ -61,7 +61,7 @@ async function reapNode(
     const unnamed = ids.filter((id) => !known.has(id));
     if (named.length > 0) await client.confirm(named);
     counts.confirmed += named.length;
-    if (unnamed.length > 0) await client.delete(unnamed);
+    if (unnamed.length > 0) await client.drop(unnamed);
     counts.deleted += unnamed.length;
     if (entries.length < max) return;
     after = ids.at(-1);

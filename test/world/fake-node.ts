@@ -225,6 +225,7 @@ export class FakeNode implements NodeClient {
   }
 
   async drop(ids: readonly BlobId[]): Promise<void> {
+    this.calls.delete += 1;
     await this.#control();
     this.#remove(ids);
   }
