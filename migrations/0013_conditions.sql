@@ -29,15 +29,24 @@ COMMENT ON COLUMN root.condition.may_return IS 'Whether a resync may start when 
 COMMENT ON COLUMN root.condition.store_id IS 'The data folder that last served here; another one is an empty disk';
 COMMENT ON TABLE root.condition_history IS 'Every change of a condition, in order of id; rows are never changed';
 
--- What commits check. Written by root.register_topology and root.change_condition in the transaction that changes
--- root.pair, which is right while the root pair is the only directory. With several, the change has to be carried to
--- each of them (raising only) before it counts as declared, and a directory that is not reached keeps on committing
--- under the older epoch until it is: no harm (see antipode.decide), but the gateway that declares must know it.
+-- What commits check, in every directory. The root pair's own is written in the transaction that changes root.pair, so with
+-- one directory the two are one. To other directories the gateway that made the change carries it next (raising only):
+-- until a directory has heard of it, commits there pass under the older epoch, which does no harm (see antipode.decide),
+-- and those under the new one pass too. With many directories a change would have to count as declared only when all of
+-- them have it, or their absence be a condition of its own.
 CREATE TABLE antipode.pair_epoch (
   pair  text COLLATE "C" PRIMARY KEY,
   epoch bigint NOT NULL
 );
 INSERT INTO antipode.pair_epoch (pair, epoch) SELECT p.id, p.epoch FROM root.pair p WHERE p.kind = 'node';
+
+-- epochs: { pair: epoch }.
+CREATE FUNCTION antipode.raise_pair_epochs(epochs jsonb) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO antipode.pair_epoch AS e (pair, epoch)
+  SELECT n.pair, n.epoch::bigint FROM jsonb_each_text(epochs) n(pair, epoch) ORDER BY n.pair
+  ON CONFLICT (pair) DO UPDATE SET epoch = excluded.epoch WHERE e.epoch < excluded.epoch
+$$;
 
 CREATE TABLE root.resync (
   member          text COLLATE "C" PRIMARY KEY,
@@ -93,9 +102,7 @@ BEGIN
   FROM (SELECT x->>'id' AS subject FROM jsonb_array_elements(t->'members') x
         UNION ALL SELECT 'center ' || c.name FROM jsonb_array_elements_text(t->'centers') c(name)) s
   ON CONFLICT (subject) DO NOTHING;
-  INSERT INTO antipode.pair_epoch (pair, epoch)
-  SELECT p.id, p.epoch FROM root.pair p WHERE p.kind = 'node'
-  ON CONFLICT (pair) DO NOTHING;
+  PERFORM antipode.raise_pair_epochs(jsonb_object_agg(p.id, p.epoch)) FROM root.pair p WHERE p.kind = 'node';
 END
 $$;
 
@@ -303,5 +310,5 @@ $$;
 
 GRANT SELECT, UPDATE ON root.cluster TO antipode_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON root.resync, antipode.pair_epoch TO antipode_app;
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA root FROM PUBLIC;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA root TO antipode_app;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA root, antipode FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA root, antipode TO antipode_app;

@@ -102,7 +102,7 @@ BEGIN
             WHEN (a.doc->>'intentAt')::bigint + intent_ms < extract(epoch FROM clock_timestamp()) * 1000
               THEN 'intent-expired'
             WHEN (a.doc->>'epoch')::bigint
-                 <> coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = a.doc->'blob'->>'pair'), 1)
+                 < (SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = a.doc->'blob'->>'pair')
               THEN 'stale-epoch'
           END)
       END AS reason,
@@ -230,7 +230,7 @@ BEGIN
     RETURN jsonb_build_object('reason', 'intent-expired');
   END IF;
   IF (p->>'epoch')::bigint
-     <> coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = p->'blob'->>'pair'), 1) THEN
+     < (SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = p->'blob'->>'pair') THEN
     RETURN jsonb_build_object('reason', 'stale-epoch');
   END IF;
   SELECT o.blob_id, o.size INTO v_old, v_old_size

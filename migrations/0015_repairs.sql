@@ -20,7 +20,10 @@ LANGUAGE sql STABLE AS $$
                WHERE r.blob_id = p_blob AND NOT r.surplus ORDER BY r.home NULLS LAST, r.member)
 $$;
 
--- Queues repairs: [{ blob, member, reason, foundBy }]. The blobs' rows are locked, so that none dies meanwhile.
+-- Whoever changes repairs of named blobs locks the blobs' rows first, in their order, so that none dies meanwhile and the
+-- last of a blob's repairs is known to be the last.
+
+-- Queues repairs: [{ blob, member, reason, foundBy }].
 CREATE FUNCTION antipode.add_repairs(repairs jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -33,7 +36,7 @@ BEGIN
              CASE WHEN x->>'reason' IN ('lost', 'corrupt') THEN -ord ELSE ord END
   ), live AS MATERIALIZED (
     SELECT b.id FROM antipode.blob b
-    WHERE b.id = ANY (ARRAY(SELECT a.blob_id FROM asked a)) AND b.state = 'live' ORDER BY b.id FOR SHARE
+    WHERE b.id = ANY (ARRAY(SELECT a.blob_id FROM asked a)) AND b.state = 'live' ORDER BY b.id FOR NO KEY UPDATE
   )
   INSERT INTO antipode.repair AS r (blob_id, member, reason, found_by)
   SELECT a.blob_id, a.member, a.reason, a.found_by FROM asked a
@@ -110,7 +113,7 @@ AS $$
 DECLARE
   v_blobs uuid[] := ARRAY(SELECT DISTINCT (x->>'blob')::uuid FROM jsonb_array_elements(done) x ORDER BY 1);
 BEGIN
-  PERFORM 1 FROM antipode.blob b WHERE b.id = ANY (v_blobs) ORDER BY b.id FOR SHARE;
+  PERFORM 1 FROM antipode.blob b WHERE b.id = ANY (v_blobs) ORDER BY b.id FOR NO KEY UPDATE;
   DELETE FROM antipode.repair r USING jsonb_array_elements(done) x
   WHERE r.blob_id = (x->>'blob')::uuid AND r.member = x->>'member';
   UPDATE antipode.off_map_replica o SET home = NULL
@@ -129,6 +132,8 @@ $$;
 CREATE FUNCTION antipode.postpone_repairs(failed jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM 1 FROM antipode.blob b
+  WHERE b.id = ANY (ARRAY(SELECT (x->>'blob')::uuid FROM jsonb_array_elements(failed) x)) ORDER BY b.id FOR NO KEY UPDATE;
   UPDATE antipode.repair r
   SET next_at = clock_timestamp() + (x->>'retryMs')::double precision * interval '1 millisecond',
       last_error = x->>'error', reason = coalesce(x->>'reason', r.reason)
@@ -150,7 +155,7 @@ $$;
 CREATE FUNCTION antipode.record_off_map(p_blob uuid, p_member text, p_pair_members text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM 1 FROM antipode.blob b WHERE b.id = p_blob AND b.state = 'live' FOR SHARE;
+  PERFORM 1 FROM antipode.blob b WHERE b.id = p_blob AND b.state = 'live' FOR NO KEY UPDATE;
   IF NOT FOUND OR p_member = ANY (p_pair_members) THEN RETURN; END IF;
   INSERT INTO antipode.off_map_replica AS o (blob_id, member) VALUES (p_blob, p_member)
   ON CONFLICT (blob_id, member) DO UPDATE SET surplus = false WHERE o.surplus;
@@ -174,8 +179,7 @@ BEGIN
     UPDATE antipode.blob b SET pair = x->>'to'
     FROM jsonb_array_elements(moves) x
     WHERE b.id = (x->>'blob')::uuid AND b.state = 'live' AND b.pair = x->>'from'
-      AND (x->>'toEpoch')::bigint
-          = coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = x->>'to'), 1)
+      AND NOT EXISTS (SELECT FROM antipode.pair_epoch e WHERE e.pair = x->>'to' AND e.epoch > (x->>'toEpoch')::bigint)
     RETURNING b.id
   )
   SELECT coalesce(array_agg(m.id), '{}') INTO v_moved FROM moved m;

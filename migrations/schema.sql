@@ -392,7 +392,7 @@ BEGIN
              CASE WHEN x->>'reason' IN ('lost', 'corrupt') THEN -ord ELSE ord END
   ), live AS MATERIALIZED (
     SELECT b.id FROM antipode.blob b
-    WHERE b.id = ANY (ARRAY(SELECT a.blob_id FROM asked a)) AND b.state = 'live' ORDER BY b.id FOR SHARE
+    WHERE b.id = ANY (ARRAY(SELECT a.blob_id FROM asked a)) AND b.state = 'live' ORDER BY b.id FOR NO KEY UPDATE
   )
   INSERT INTO antipode.repair AS r (blob_id, member, reason, found_by)
   SELECT a.blob_id, a.member, a.reason, a.found_by FROM asked a
@@ -904,7 +904,7 @@ BEGIN
             WHEN (a.doc->>'intentAt')::bigint + intent_ms < extract(epoch FROM clock_timestamp()) * 1000
               THEN 'intent-expired'
             WHEN (a.doc->>'epoch')::bigint
-                 <> coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = a.doc->'blob'->>'pair'), 1)
+                 < (SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = a.doc->'blob'->>'pair')
               THEN 'stale-epoch'
           END)
       END AS reason,
@@ -1034,7 +1034,7 @@ AS $function$
 DECLARE
   v_blobs uuid[] := ARRAY(SELECT DISTINCT (x->>'blob')::uuid FROM jsonb_array_elements(done) x ORDER BY 1);
 BEGIN
-  PERFORM 1 FROM antipode.blob b WHERE b.id = ANY (v_blobs) ORDER BY b.id FOR SHARE;
+  PERFORM 1 FROM antipode.blob b WHERE b.id = ANY (v_blobs) ORDER BY b.id FOR NO KEY UPDATE;
   DELETE FROM antipode.repair r USING jsonb_array_elements(done) x
   WHERE r.blob_id = (x->>'blob')::uuid AND r.member = x->>'member';
   UPDATE antipode.off_map_replica o SET home = NULL
@@ -1448,8 +1448,7 @@ BEGIN
     UPDATE antipode.blob b SET pair = x->>'to'
     FROM jsonb_array_elements(moves) x
     WHERE b.id = (x->>'blob')::uuid AND b.state = 'live' AND b.pair = x->>'from'
-      AND (x->>'toEpoch')::bigint
-          = coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = x->>'to'), 1)
+      AND NOT EXISTS (SELECT FROM antipode.pair_epoch e WHERE e.pair = x->>'to' AND e.epoch > (x->>'toEpoch')::bigint)
     RETURNING b.id
   )
   SELECT coalesce(array_agg(m.id), '{}') INTO v_moved FROM moved m;
@@ -1514,6 +1513,8 @@ CREATE OR REPLACE FUNCTION antipode.postpone_repairs(failed jsonb)
  LANGUAGE plpgsql
 AS $function$
 BEGIN
+  PERFORM 1 FROM antipode.blob b
+  WHERE b.id = ANY (ARRAY(SELECT (x->>'blob')::uuid FROM jsonb_array_elements(failed) x)) ORDER BY b.id FOR NO KEY UPDATE;
   UPDATE antipode.repair r
   SET next_at = clock_timestamp() + (x->>'retryMs')::double precision * interval '1 millisecond',
       last_error = x->>'error', reason = coalesce(x->>'reason', r.reason)
@@ -1554,7 +1555,7 @@ BEGIN
     RETURN jsonb_build_object('reason', 'intent-expired');
   END IF;
   IF (p->>'epoch')::bigint
-     <> coalesce((SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = p->'blob'->>'pair'), 1) THEN
+     < (SELECT e.epoch FROM antipode.pair_epoch e WHERE e.pair = p->'blob'->>'pair') THEN
     RETURN jsonb_build_object('reason', 'stale-epoch');
   END IF;
   SELECT o.blob_id, o.size INTO v_old, v_old_size
@@ -1584,6 +1585,17 @@ BEGIN
   IF v_old IS NOT NULL THEN PERFORM antipode.release_blobs(ARRAY[v_old]); END IF;
   RETURN jsonb_build_object('lastModifiedMs', (extract(epoch FROM now) * 1000)::bigint);
 END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.raise_pair_epochs(epochs jsonb)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  INSERT INTO antipode.pair_epoch AS e (pair, epoch)
+  SELECT n.pair, n.epoch::bigint FROM jsonb_each_text(epochs) n(pair, epoch) ORDER BY n.pair
+  ON CONFLICT (pair) DO UPDATE SET epoch = excluded.epoch WHERE e.epoch < excluded.epoch
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -1622,7 +1634,7 @@ CREATE OR REPLACE FUNCTION antipode.record_off_map(p_blob uuid, p_member text, p
  LANGUAGE plpgsql
 AS $function$
 BEGIN
-  PERFORM 1 FROM antipode.blob b WHERE b.id = p_blob AND b.state = 'live' FOR SHARE;
+  PERFORM 1 FROM antipode.blob b WHERE b.id = p_blob AND b.state = 'live' FOR NO KEY UPDATE;
   IF NOT FOUND OR p_member = ANY (p_pair_members) THEN RETURN; END IF;
   INSERT INTO antipode.off_map_replica AS o (blob_id, member) VALUES (p_blob, p_member)
   ON CONFLICT (blob_id, member) DO UPDATE SET surplus = false WHERE o.surplus;
@@ -2244,9 +2256,7 @@ BEGIN
   FROM (SELECT x->>'id' AS subject FROM jsonb_array_elements(t->'members') x
         UNION ALL SELECT 'center ' || c.name FROM jsonb_array_elements_text(t->'centers') c(name)) s
   ON CONFLICT (subject) DO NOTHING;
-  INSERT INTO antipode.pair_epoch (pair, epoch)
-  SELECT p.id, p.epoch FROM root.pair p WHERE p.kind = 'node'
-  ON CONFLICT (pair) DO NOTHING;
+  PERFORM antipode.raise_pair_epochs(jsonb_object_agg(p.id, p.epoch)) FROM root.pair p WHERE p.kind = 'node';
 END
 $function$
 

@@ -16,8 +16,11 @@ const MOVE_BLOBS = statement('move-blobs');
 const COUNT_OBJECTS = statement('count-objects');
 const PAIR_MEMBERS = statement('pair-members');
 
-/** Rows that one statement looks at, so that it ends in time also where few of them are of the pair that is asked for. */
-const SCAN_ROWS = 20_000;
+/**
+ * Rows that one statement looks at: as many as are wanted, and more and more where few are of the pair that is asked for,
+ * up to what a statement can do in time.
+ */
+const SCAN_ROWS_MAX = 20_000;
 
 export type Blobs = Pick<
   ClusterCatalog,
@@ -30,14 +33,16 @@ export function openBlobs(directories: Directories): Blobs {
     { after, max, pair }: { after: BlobId; max: number; pair: string | null },
   ): Promise<BlobRef[]> => {
     const found: BlobRef[] = [];
-    for (let from = after; ; ) {
-      const rows = await directory.read(LIST_BLOBS, [from, max - found.length, pair, SCAN_ROWS]);
+    let from = after;
+    for (let scan = max; ; scan *= 4) {
+      scan = Math.min(scan, Math.max(SCAN_ROWS_MAX, max));
+      const rows = await directory.read(LIST_BLOBS, [from, max - found.length, pair, scan]);
       for (const row of rows) {
         const blob = blobOf(row);
         if (blob) found.push(blob);
       }
       const { seen, reached } = rows[0]!;
-      if (found.length >= max || Number(seen) < SCAN_ROWS) return found;
+      if (found.length >= max || Number(seen) < scan) return found;
       from = blobIdOf(reached);
     }
   };

@@ -64,7 +64,7 @@ export type CommitRefusal =
 
 /**
  * A blob written for this row. `intentAt` is when its write began (ms since the epoch). The commit is refused with
- * `stale-epoch` unless the pair's epoch is still `epoch` (not checked when absent). `blob.offMap[i]` stands for
+ * `stale-epoch` when the pair's epoch is past `epoch` (not checked when absent). `blob.offMap[i]` stands for
  * `blob.absent[i]`: recorded with the row, with a repair (`handoff`) for each. Members in `lagging` get theirs in the
  * background (durability `one`): a repair (`lag`) is recorded.
  */

@@ -208,7 +208,7 @@ export interface ClusterCatalog {
   /** Object versions (delete markers are none), for the last line of `verify`. */
   countObjects(bucketId?: BucketId): Promise<number>;
   /**
-   * Moves live blobs to another pair, those that are still on `from`, if `toEpoch` is still the epoch of `to`; answers those
+   * Moves live blobs to another pair, those that are still on `from`, unless the epoch of `to` is past `toEpoch`; answers those
    * that moved. Their repairs are dropped, and what they have off the map is surplus from then on. The replicas on `from`
    * are the caller's to drop.
    */

@@ -6,10 +6,18 @@ import type { Epoch, MemberId, PairId } from '../base/ids.ts';
 import type { CenterCondition, Conditions, MemberCondition, RecordedState } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { done, refused, UNKNOWN } from './accounts.ts';
-import type { ClusterCatalog, ConditionChange, ConditionEvent, ResyncState } from './catalog.ts';
+import {
+  CatalogUnavailable,
+  type ClusterCatalog,
+  type ConditionChange,
+  type ConditionEvent,
+  type ResyncState,
+} from './catalog.ts';
 import { certain, type Directories } from './directories.ts';
 import type { Row } from './link.ts';
+import { storable } from './mapping.ts';
 import { operationJson } from './objects.ts';
+import type { CatalogOptions } from './options.ts';
 import { type Statement, statement } from './statements.ts';
 
 const REGISTER_TOPOLOGY = statement('register-topology');
@@ -21,6 +29,7 @@ const ADOPT_STORE = statement('adopt-store');
 const FIND_STORE = statement('find-store');
 const LEASE_RESYNC = statement('lease-resync');
 const LIST_RESYNCS = statement('list-resyncs');
+const RAISE_PAIR_EPOCHS = statement('raise-pair-epochs');
 const SET_PAIR_WEIGHT = statement('set-pair-weight');
 const PAIR_WEIGHTS = statement('pair-weights');
 
@@ -110,7 +119,25 @@ const resyncOf = (row: Row): ResyncState => ({
 const named = (subject: ConditionChange['subject']) =>
   subject.kind === 'member' ? { member: subject.member } : { center: subject.center };
 
-export function openConditions(directories: Directories): ConditionRecord {
+export function openConditions(directories: Directories, log: CatalogOptions['log']): ConditionRecord {
+  /** The root's own copy is written with the record; one that is away gets it with the next change, or the next gateway. */
+  const carryEpochs = async ({ pairEpochs }: Conditions) => {
+    for (const directory of directories.all()) {
+      if (directory === directories.root) continue;
+      try {
+        certain(await directory.write(RAISE_PAIR_EPOCHS, [JSON.stringify(Object.fromEntries(pairEpochs))]));
+      } catch (error) {
+        if (!(error instanceof CatalogUnavailable)) throw error;
+        log.warn({ pair: directory.pair, err: error }, 'a directory has not heard of the new epochs');
+      }
+    }
+  };
+
+  const readConditions = async () => {
+    const [row] = await directories.root.read(READ_CONDITIONS, []);
+    return conditionsOf(row?.answer);
+  };
+
   /** A change that answers with a reason or with the record as it is then. */
   const change = async <R extends string>(s: Statement, document: Readonly<Record<string, unknown>>) => {
     const answer = await directories.root.write(s, [operationJson(document)]);
@@ -120,7 +147,11 @@ export function openConditions(directories: Directories): ConditionRecord {
       detail?: string;
       conditions: unknown;
     };
-    if (reason === undefined) return done(conditionsOf(conditions));
+    if (reason === undefined) {
+      const record = conditionsOf(conditions);
+      await carryEpochs(record);
+      return done(record);
+    }
     return { ...refused(reason), ...(detail !== undefined && { detail }) };
   };
 
@@ -128,14 +159,13 @@ export function openConditions(directories: Directories): ConditionRecord {
     async registerTopology(topology) {
       const values = [operationJson(topologyDocument(topology))];
       certain(await directories.root.write(REGISTER_TOPOLOGY, values));
+      if (directories.pairs().length > 1) await carryEpochs(await readConditions());
     },
 
-    async readConditions() {
-      const [row] = await directories.root.read(READ_CONDITIONS, []);
-      return conditionsOf(row?.answer);
-    },
+    readConditions,
 
-    changeCondition: ({ subject, ...c }) => change(CHANGE_CONDITION, { ...named(subject), ...c }),
+    changeCondition: ({ subject, why, ...c }) =>
+      change(CHANGE_CONDITION, { ...named(subject), ...c, why: storable(why) }),
     allowReturn: (subject, decidedBy) => change(ALLOW_RETURN, { ...named(subject), decidedBy }),
 
     async conditionHistory({ max, before }) {
@@ -155,7 +185,9 @@ export function openConditions(directories: Directories): ConditionRecord {
     },
 
     async leaseResync({ member, epoch, owner, leaseMs }, progress = {}) {
-      const values = [member, epoch, owner, leaseMs, operationJson(progress)];
+      const { lastError, ...figures } = progress;
+      const document = { ...figures, ...(lastError !== undefined && { lastError: storable(lastError) }) };
+      const values = [member, epoch, owner, leaseMs, operationJson(document)];
       const { rows } = certain(await directories.root.write(LEASE_RESYNC, values));
       return rows[0] ? resyncOf(rows[0]) : null;
     },

@@ -221,3 +221,6 @@ export function seqOfVersionId(versionId: string): number {
 
 /** Postgres cannot store U+0000, and text that is not well-formed would come back as another one. */
 export const isStorable = (value: string): boolean => value.isWellFormed() && !value.includes('\0');
+
+/** What somebody said (a reason, an error), in so far as it can be kept. */
+export const storable = (message: string): string => message.replaceAll('\0', '').toWellFormed();

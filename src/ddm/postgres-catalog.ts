@@ -30,7 +30,7 @@ export async function openCatalog(open: OpenCatalog): Promise<Catalog> {
     ...openUploads(directories, o, forget),
     ...openQuotas(directories),
     ...openHousekeeping(directories, o),
-    ...openConditions(directories),
+    ...openConditions(directories, o.log),
     ...openRepairs(directories),
     ...openBlobs(directories),
     async close() {

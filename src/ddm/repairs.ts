@@ -6,7 +6,7 @@ import type { BlobId, MemberId } from '../base/ids.ts';
 import { CatalogUnavailable, type ClusterCatalog, type OffMapReplica, type Repair } from './catalog.ts';
 import { certain, type Directories } from './directories.ts';
 import type { Row } from './link.ts';
-import { blobIdOf, blobOf } from './mapping.ts';
+import { blobIdOf, blobOf, storable } from './mapping.ts';
 import { operationJson } from './objects.ts';
 import { type Statement, statement } from './statements.ts';
 
@@ -157,6 +157,3 @@ export function openRepairs(directories: Directories): Repairs {
 
 const listJson = (documents: readonly Readonly<Record<string, unknown>>[]) =>
   `[${documents.map(operationJson).join(',')}]`;
-
-/** What an error said, in so far as it can be kept. */
-const storable = (message: string) => message.replaceAll('\0', '').toWellFormed();

@@ -181,7 +181,7 @@ export class ModelObjects extends ModelBuckets {
     if (content.kind === 'blob') {
       if (content.intentAt + LIMITS.intentMs < this.now()) return 'intent-expired';
       const { epoch = null } = content;
-      if (epoch !== null && epoch !== this.record.epochOf(content.blob.pair)) return 'stale-epoch';
+      if (epoch !== null && epoch < this.record.epochOf(content.blob.pair)) return 'stale-epoch';
     }
     if (content.kind === 'share' && !this.blobs.take(content.content)) return 'blob-dying';
     if (isOverQuota()) {

@@ -180,7 +180,7 @@ export class ModelRepairs {
     return moves
       .filter(({ blobId, from, to, toEpoch }) => {
         const row = this.#blobs.live(blobId);
-        if (row?.pair !== from || this.#record.epochOf(to) !== toEpoch) return false;
+        if (row?.pair !== from || this.#record.epochOf(to) > toEpoch) return false;
         this.#moveTo(row, to);
         return true;
       })

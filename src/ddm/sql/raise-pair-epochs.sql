@@ -1,0 +1,1 @@
+SELECT antipode.raise_pair_epochs($1)
