@@ -7,10 +7,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { z } from 'zod';
-import { LIMITS } from './base/limits.ts';
+import { type Settings, settings } from './settings.ts';
 import { isMulticast, parseSubnet } from './twin/address.ts';
 import { buildTopology, TopologyError } from './twin/load.ts';
 import { subnetPairProblem } from './twin/twin-map.ts';
+
+export type { Settings } from './settings.ts';
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -19,50 +21,8 @@ export class ConfigError extends Error {
 // ------------------------------------------------------------------------------------------- what there is
 
 const port = z.int().min(0).max(65_535);
-const milliseconds = z.int().min(1);
 const endpoint = z.strictObject({ host: z.string().min(1), port });
 const tls = z.strictObject({ certFile: z.string(), keyFile: z.string() });
-
-/** Internal figures; tests shorten them. Milliseconds. */
-const settings = z.strictObject({
-  intentMs: milliseconds.default(LIMITS.intentMs),
-  pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
-  blobGraceMs: milliseconds.default(LIMITS.blobGraceMs),
-  reapIntervalMs: milliseconds.default(60_000),
-  reclaimIntervalMs: milliseconds.default(30_000),
-  /** A commit whose outcome is not known by then is answered as unknown. */
-  commitDeadlineMs: milliseconds.default(10_000),
-  /** How long a directory may miss its probes before it is ended by force. */
-  directoryDeadlineMs: milliseconds.default(5_000),
-  /** How long requests may go on after the signal to stop. */
-  drainMs: milliseconds.default(10_000),
-  /** A node refuses blobs that would leave less free than this. */
-  reserveBytes: z
-    .int()
-    .min(0)
-    .default(256 * 1024 * 1024),
-  nodeDeadlines: z
-    .strictObject({ connectMs: milliseconds, firstByteMs: milliseconds, stallMs: milliseconds })
-    .default({ connectMs: 250, firstByteMs: 1_000, stallMs: 2_000 }),
-  /** How gateways watch the nodes: see src/twin/monitor.ts. */
-  monitor: z
-    .strictObject({
-      probeMs: milliseconds.default(500),
-      /** Of one probe. */
-      probeDeadlineMs: milliseconds.default(1_250),
-      /** Without a good answer, after which a node is declared failed over. */
-      failAfterMs: milliseconds.default(5_000),
-      /** Of good answers, after which it is resynced. */
-      backAfterMs: milliseconds.default(10_000),
-      /** How often the record of conditions is read. */
-      reloadMs: milliseconds.default(1_000),
-      /** How long a gateway waits, at its start, for the nodes to be admitted. */
-      admitMs: milliseconds.default(15_000),
-    })
-    .prefault({}),
-  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
-});
-export type Settings = z.infer<typeof settings>;
 
 /** How members are asked who has something that is not where the map says: see src/twin/search.ts. */
 const search = z.strictObject({

@@ -10,7 +10,7 @@ import { within } from '../base/within.ts';
 import type { Settings } from '../config.ts';
 import type { ClusterCatalog } from '../ddm/cluster-catalog.ts';
 import { CachedConditions } from '../ddm/condition-view.ts';
-import type { NodeClient, NodeControl, NodeStatus } from '../nodes/protocol.ts';
+import type { NodeClient, NodeStatus } from '../nodes/protocol.ts';
 import type { Heard, Watched } from '../twin/judge.ts';
 import { type Monitor, startMonitor } from '../twin/monitor.ts';
 import { Suspicion } from '../twin/suspicion.ts';
@@ -62,10 +62,7 @@ export async function openConditions(o: GatewayConditionsOptions): Promise<Gatew
     conditions: view,
     suspicion,
     probe: async (member) => heardOf(await clientOf(o, member).status()),
-    tell: async (member, told) => {
-      const client: NodeClient & Partial<NodeControl> = clientOf(o, member);
-      return client.setCondition ? heardOf(await client.setCondition(told)) : {};
-    },
+    tell: async (member, told) => heardOf(await clientOf(o, member).setCondition(told)),
     declare: async (declaration) => {
       const change = { ...declaration, decidedBy: o.self };
       const outcome = await within(clock, CHANGE_MS, catalog.changeCondition(change));
@@ -127,8 +124,4 @@ function clientOf({ clients }: GatewayConditionsOptions, member: MemberId): Node
   return client;
 }
 
-const heardOf = ({ state, epoch, storeId }: NodeStatus): Heard => ({
-  ...(state === undefined ? {} : { state }),
-  ...(epoch === undefined ? {} : { epoch }),
-  ...(storeId === undefined ? {} : { storeId }),
-});
+const heardOf = ({ state, epoch, storeId }: NodeStatus): Heard => ({ state, epoch, storeId });

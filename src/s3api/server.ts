@@ -60,6 +60,8 @@ export interface S3ServerOptions {
 
 export interface S3Server {
   readonly port: number;
+  /** Requests at this moment. */
+  underWay(): number;
   /** Reads the certificate files again (also done when they change). A bad pair is logged and the old one kept. */
   reloadTls(): void;
   /** Requests under way may end within `drainMs`; new ones are refused. */
@@ -106,6 +108,7 @@ export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
     o.tls && 'setSecureContext' in server ? followTlsFiles(server as TlsServer, o.tls, o.log) : null;
   return {
     port: (server.address() as AddressInfo).port,
+    underWay: () => state.underWay,
     reloadTls: () => tls?.reload(),
     close: async () => {
       tls?.stop();

@@ -12,6 +12,7 @@ import type { AccessKey } from '../../ddm/catalog.ts';
 import { migrate } from '../../ddm/migrate.ts';
 import { openCatalog } from '../../ddm/postgres-catalog.ts';
 import { createDosm } from '../../dosm/create.ts';
+import { Findings } from '../../dosm/findings.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
 import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
@@ -27,6 +28,7 @@ import { openFinder, type SearchingClient } from '../search.ts';
 import { readKey, readRootCredentials } from '../secrets.ts';
 
 const RETRY_MS = 250;
+const FINDINGS_CLOSE_MS = 1_000;
 
 export async function runGateway(config: MemberConfig): Promise<void> {
   const proc = memberProcess({
@@ -62,12 +64,16 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const secret = readKey(config.secretsDir, 'cluster');
   const finder = openFinder({ ...nodes, config, secret, conditions: conditions.view });
   proc.onEnd(() => finder.close());
+  const findings = new Findings({ catalog, clock });
+  proc.onEnd(() => findings.close(FINDINGS_CLOSE_MS));
   const dosm = createDosm({
     ...nodes,
     center: topology.members.get(self)?.center ?? null,
     conditions: conditions.view,
     suspicion: conditions.suspicion,
     finder,
+    onDamage: findings.onDamage,
+    onFoundOffMap: findings.onFoundOffMap,
   });
   proc.onEnd(() => dosm.close());
   const master = createMasterKey(readKey(config.secretsDir, 'master'));
@@ -78,6 +84,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     clock,
   };
 
+  let underWay = () => 0;
   const jobs = startJobs({
     ...nodes,
     catalog,
@@ -88,6 +95,12 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       intentMs: settings.intentMs,
       pendingGraceMs: settings.pendingGraceMs,
       blobGraceMs: settings.blobGraceMs,
+    },
+    replication: {
+      ...{ catalog, clients, topology, view: conditions.view, owner: self, settings: settings.replication },
+      isBusy: () => underWay() > 0,
+      suspects: () => conditions.suspicion.suspects(),
+      find: async (blob, signal) => (await finder.find(blob, signal)).members,
     },
   });
   proc.onEnd(() => jobs.close());
@@ -113,6 +126,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     }),
   );
   proc.onEnd(() => s3.close());
+  underWay = () => s3.underWay();
   const admin = await opened(
     proc,
     gateway,

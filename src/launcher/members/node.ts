@@ -28,8 +28,9 @@ export async function runNode(config: MemberConfig): Promise<void> {
     log: proc.log,
     clock: systemClock,
     reserveBytes: config.settings.reserveBytes,
+    scrubBytesPerSecondMax: config.settings.scrubBytesPerSecond,
+    scrubRoundMs: config.settings.scrubRoundMs,
     ...(search ? { search } : {}),
-    admitAtStart: true,
     // Without a supervisor the pool has the size that libuv gives it.
     ...(proc.supervised ? { diskThreads: NODE_DISK_THREADS } : {}),
   });

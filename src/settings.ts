@@ -1,0 +1,69 @@
+/**
+ * Internal figures of a store, as a configuration file may set them; tests shorten them. Milliseconds where the name says
+ * so. Every one has a default that is right for a real deployment.
+ */
+import { z } from 'zod';
+import { LIMITS } from './base/limits.ts';
+import { MONITOR_TIMINGS } from './twin/monitor.ts';
+
+const milliseconds = z.int().min(1);
+/** 0: none at all. */
+const bytesPerSecond = z.int().min(0);
+const MIB = 1024 * 1024;
+
+/** How gateways watch the nodes: src/twin/monitor.ts. */
+const monitor = z.strictObject({
+  probeMs: milliseconds.default(MONITOR_TIMINGS.probeMs),
+  /** Of one probe. */
+  probeDeadlineMs: milliseconds.default(MONITOR_TIMINGS.probeDeadlineMs),
+  /** Without a good answer, after which a node is declared failed over. */
+  failAfterMs: milliseconds.default(MONITOR_TIMINGS.failAfterMs),
+  /** Of good answers, after which it is resynced. */
+  backAfterMs: milliseconds.default(MONITOR_TIMINGS.backAfterMs),
+  /** How often the record of conditions is read. */
+  reloadMs: milliseconds.default(1_000),
+  /** How long a gateway waits, at its start, for the nodes to be admitted. */
+  admitMs: milliseconds.default(15_000),
+});
+
+/** What brings replicas back to where they should be: src/jobs/replication.ts. */
+const replication = z.strictObject({
+  repairMs: milliseconds.default(2_000),
+  damageMs: milliseconds.default(5_000),
+  resyncMs: milliseconds.default(1_000),
+  sweepMs: milliseconds.default(600_000),
+  resyncLeaseMs: milliseconds.default(15_000),
+  repairBytesPerSecond: bytesPerSecond.min(1).default(64 * MIB),
+  resyncBytesPerSecond: bytesPerSecond.min(1).default(128 * MIB),
+  /** What is left of both while clients' requests are under way. */
+  busyShare: z.number().gt(0).max(1).default(0.25),
+});
+
+export const settings = z.strictObject({
+  intentMs: milliseconds.default(LIMITS.intentMs),
+  pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
+  blobGraceMs: milliseconds.default(LIMITS.blobGraceMs),
+  reapIntervalMs: milliseconds.default(60_000),
+  reclaimIntervalMs: milliseconds.default(30_000),
+  /** A commit whose outcome is not known by then is answered as unknown. */
+  commitDeadlineMs: milliseconds.default(10_000),
+  /** How long a directory may miss its probes before it is ended by force. */
+  directoryDeadlineMs: milliseconds.default(5_000),
+  /** How long requests may go on after the signal to stop. */
+  drainMs: milliseconds.default(10_000),
+  /** A node refuses blobs that would leave less free than this. */
+  reserveBytes: z
+    .int()
+    .min(0)
+    .default(256 * MIB),
+  nodeDeadlines: z
+    .strictObject({ connectMs: milliseconds, firstByteMs: milliseconds, stallMs: milliseconds })
+    .default({ connectMs: 250, firstByteMs: 1_000, stallMs: 2_000 }),
+  monitor: monitor.prefault({}),
+  replication: replication.prefault({}),
+  /** Bytes a second that a node reads to check itself; 0: no scrub. And from the end of a round to the next. */
+  scrubBytesPerSecond: bytesPerSecond.default(8 * MIB),
+  scrubRoundMs: milliseconds.default(7 * 24 * 60 * 60 * 1_000),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+});
+export type Settings = z.infer<typeof settings>;
