@@ -18,3 +18,10 @@ export const whole = (random: Random, min: number, max: number): number =>
 export function pick<T>(random: Random, items: readonly T[]): T {
   return items[Math.floor(random() * items.length)]!;
 }
+
+/** So many lower-case hex digits (a multiple of 8). */
+export function hexOf(random: Random, digits: number): string {
+  let text = '';
+  while (text.length < digits) text += whole(random, 0, 0xffff_ffff).toString(16).padStart(8, '0');
+  return text;
+}

@@ -4,18 +4,21 @@
  */
 import type { Clock } from '../../src/base/clock.ts';
 
-interface Timer {
+export interface Timer {
   readonly at: number;
   readonly order: number;
-  readonly fire: () => void;
+  /** null: cancelled. */
+  fire: (() => void) | null;
 }
 
 const START = Date.UTC(2026, 0, 1);
+const isBefore = (a: Timer, b: Timer): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 export class VirtualClock implements Clock {
   #time = 0;
   #order = 0;
-  #timers: Timer[] = [];
+  /** A binary heap, the next one first. */
+  readonly #timers: Timer[] = [];
 
   now(): number {
     return START + this.#time;
@@ -25,23 +28,29 @@ export class VirtualClock implements Clock {
     return this.#time;
   }
 
+  /** Calls `fire` after `ms`, unless `cancel` comes first. Those of one moment fire in the order of their making. */
+  after(ms: number, fire: () => void): Timer {
+    const timer: Timer = { at: this.#time + Math.max(0, ms), order: this.#order++, fire };
+    this.#push(timer);
+    return timer;
+  }
+
+  cancel(timer: Timer): void {
+    timer.fire = null;
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const onAbort = () => {
-        this.#timers = this.#timers.filter((other) => other !== timer);
+        this.cancel(timer);
         reject(signal!.reason);
       };
-      const timer: Timer = {
-        at: this.#time + Math.max(0, ms),
-        order: this.#order++,
-        fire: () => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve();
-        },
-      };
+      const timer = this.after(ms, () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      });
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#timers.push(timer);
     });
   }
 
@@ -60,15 +69,42 @@ export class VirtualClock implements Clock {
   }
 
   #fireNext(until: number): void {
-    const next = this.#timers.reduce<Timer | null>(
-      (best, timer) =>
-        !best || timer.at < best.at || (timer.at === best.at && timer.order < best.order) ? timer : best,
-      null,
-    );
+    let next = this.#pop();
+    while (next && !next.fire) next = this.#pop();
     if (!next) throw new Error('nothing is left that could settle the promise');
     if (next.at > until) throw new Error('the promise is still open after its virtual time');
-    this.#timers = this.#timers.filter((timer) => timer !== next);
     this.#time = next.at;
-    next.fire();
+    next.fire!();
+  }
+
+  #push(timer: Timer): void {
+    const heap = this.#timers;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(timer, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): Timer | undefined {
+    const heap = this.#timers;
+    const first = heap[0];
+    const last = heap.pop();
+    if (!last || last === first) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
+      if (!isBefore(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
   }
 }
