@@ -295,6 +295,12 @@ export const usageQuery = z
     message: 'ask for a bucket or for a user',
   });
 
+/** The answer comes line by line: dosm/verify/report.ts. */
+export const verifyQuery = z.strictObject({
+  bucket: z.string().min(1).max(63).optional(),
+  deep: z.enum(['0', '1']).default('0'),
+});
+
 export const locateQuery = z.strictObject({
   bucket: z.string().min(1).max(63),
   key: z.string().min(1).max(1024),

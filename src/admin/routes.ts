@@ -22,11 +22,14 @@ import {
   quotaChange,
   type StatusReport,
   usageQuery,
+  verifyQuery,
 } from './api.ts';
 import { setDurability } from './durability.ts';
 import type { Failover } from './failover.ts';
+import { sendLines } from './json-lines.ts';
 import type { LocateQuery } from './locate.ts';
 import type { UsageService } from './usage.ts';
+import type { Verify } from './verify.ts';
 
 export interface RouteServices {
   readonly accounts: Accounts;
@@ -35,9 +38,11 @@ export interface RouteServices {
   readonly status: () => Promise<StatusReport>;
   readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
   readonly failover?: Failover;
+  readonly verify?: Verify;
 }
 
-export function adminRoutes({ accounts, usage, catalog, status, locate, failover }: RouteServices): Router {
+export function adminRoutes(services: RouteServices): Router {
+  const { accounts, usage, catalog, status, locate, failover, verify } = services;
   const router = Router();
 
   router.get('/status', async (_req, res) => {
@@ -93,6 +98,13 @@ export function adminRoutes({ accounts, usage, catalog, status, locate, failover
   router.patch('/users/:id/quota', async (req, res) => {
     res.json(await usage.setUserQuota(req.params.id, parse(quotaChange, localsOf(res).body)));
   });
+
+  if (verify) {
+    router.post('/verify', async (req, res) => {
+      const { bucket, deep } = parse(verifyQuery, req.query);
+      await sendLines(req, res, (signal) => verify({ bucket, deep: deep === '1' }, signal));
+    });
+  }
 
   router.get('/locate', async (req, res) => {
     const { versionId, search, ...query } = parse(locateQuery, req.query);

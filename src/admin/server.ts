@@ -23,6 +23,7 @@ import type { Metrics } from './metrics.ts';
 import { adminRoutes } from './routes.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
 import { createUsageService } from './usage.ts';
+import { createVerify } from './verify.ts';
 
 export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly catalog: Catalog;
@@ -132,6 +133,7 @@ function adminApp(options: AdminOptions): Express {
     status,
     locate,
     ...(options.failover ? { failover: options.failover } : {}),
+    ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
   });
   app.use(
     ADMIN_PREFIX,

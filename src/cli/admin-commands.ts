@@ -14,6 +14,7 @@ import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
 import { table } from './table.ts';
 import { registerQuota, registerUsage } from './usage-commands.ts';
+import { registerVerify } from './verify-command.ts';
 
 interface UserFlags extends CommonFlags {
   readonly id?: string;
@@ -41,6 +42,7 @@ export function registerAdminCommands(program: Command): void {
   registerBuckets(bucket);
   registerQuota(bucket, 'bucket');
   registerUsage(program);
+  registerVerify(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
     .option('--search', 'search for each blob, also where no replica of the map is missing')
