@@ -5,6 +5,8 @@
  */
 import { z } from 'zod';
 
+export type { VerifyLine, VerifySummary } from '../dosm/verify/report.ts';
+
 /** Service and region in the credential scope of signed admin requests, whatever region the buckets are in. */
 export const ADMIN_SERVICE = 'antipode' as const;
 export const ADMIN_REGION = 'us-east-1';

@@ -3,7 +3,7 @@
  * 1 exceptions (or it could not be done), 3 no exception was found and not every member was heard.
  */
 import type { Command } from 'commander';
-import type { VerifyLine, VerifySummary } from '../dosm/verify/report.ts';
+import type { VerifyLine, VerifySummary } from '../admin/api.ts';
 import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run } from './command-kit.ts';
 
@@ -14,7 +14,9 @@ interface VerifyFlags extends CommonFlags {
 
 export function registerVerify(program: Command): void {
   common(program.command('verify'))
-    .description('compare the catalog with what every node has; exit 1 with exceptions, 3 when a member is not heard')
+    .description(
+      'compare the catalog with what every node has; exit 1 with exceptions, 3 when a member is not heard',
+    )
     .option('--bucket <name>', 'only the objects of this bucket')
     .option('--deep', 'read every byte of every replica')
     .action((flags: VerifyFlags) =>

@@ -15,10 +15,7 @@ import { Cursor } from './cursor.ts';
 import type { ExceptionKind, VerifyException, VerifyLine } from './report.ts';
 
 export interface VerifyDeps {
-  readonly catalog: Pick<
-    Catalog,
-    'listBlobs' | 'findBlobs' | 'knownBlobs' | 'countObjects' | 'addRepairs'
-  >;
+  readonly catalog: Pick<Catalog, 'listBlobs' | 'findBlobs' | 'knownBlobs' | 'countObjects' | 'addRepairs'>;
   readonly clients: ReadonlyMap<MemberId, NodeClient>;
   readonly topology: Topology;
   readonly conditions: ConditionView;
@@ -60,7 +57,7 @@ class Verification {
     const rows = new Cursor<BlobRef>(async (after) =>
       catalog.listBlobs({ max: PAGE, ...(after && { after }), ...(bucketId !== undefined && { bucketId }) }),
     );
-    this.#openInventories();
+    yield* this.#openInventories();
     for (let seen = 1; ; seen += 1) {
       signal?.throwIfAborted();
       const id = await this.#least(rows);
@@ -80,13 +77,19 @@ class Verification {
     yield { type: 'summary', objects, ...this.#counts };
   }
 
-  #openInventories(): void {
+  *#openInventories(): Generator<VerifyLine> {
     const { clients, topology, conditions } = this.#deps;
     for (const member of topology.members.values()) {
       if (member.kind !== 'node') continue;
       const client = clients.get(member.id);
-      if (!client || conditions.stateOf(member.id) !== 'serving') {
+      const state = conditions.stateOf(member.id);
+      if (!client || state !== 'serving') {
         this.#unanswered.add(member.id);
+        yield {
+          type: 'unanswered',
+          member: member.id,
+          reason: client ? `it is ${state}` : 'no connection to it',
+        };
         continue;
       }
       const page = (after: BlobId | undefined) => client.inventory({ max: PAGE, ...(after && { after }) });
