@@ -12,6 +12,7 @@ import type { NodeSearchOptions } from '../nodes/server/search.ts';
 import { type ConditionView, FIRST_EPOCH } from '../twin/condition.ts';
 import { type AskMember, createSearcher, StaleAsker } from '../twin/search-asker.ts';
 import { type CenterGroup, type GroupAddress, groupOf, openQuestionPort } from '../twin/search-multicast.ts';
+import type { SearchTuning } from '../twin/search-tuning.ts';
 import { searchKey } from '../twin/search-wire.ts';
 import type { Topology } from '../twin/topology.ts';
 
@@ -50,6 +51,7 @@ export interface FinderParts {
   readonly clients: ReadonlyMap<MemberId, SearchingClient>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly tuning?: Partial<SearchTuning>;
 }
 
 /** Opens no socket before the first search. */
@@ -84,6 +86,7 @@ export function openFinder(parts: FinderParts): NodeFinder {
           }),
     askMember: askClients(clients, epochOf),
     epochOf,
+    ...(parts.tuning ? { tuning: parts.tuning } : {}),
   });
   return createFinder({ topology, conditions, searcher, clock, log });
 }

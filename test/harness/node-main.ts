@@ -2,6 +2,7 @@
 import pino from 'pino';
 import { systemClock } from '../../src/base/clock.ts';
 import type { MemberId } from '../../src/base/ids.ts';
+import type { NodeSearchOptions } from '../../src/nodes/server/search.ts';
 import { startNode } from '../../src/nodes/server.ts';
 
 export interface NodeMainOptions {
@@ -12,6 +13,7 @@ export interface NodeMainOptions {
   readonly secretHex: string;
   /** Starts as the product's nodes do, without data requests until somebody admits it. */
   readonly fenced?: boolean;
+  readonly search?: NodeSearchOptions;
 }
 
 const options = JSON.parse(process.argv[2] ?? '') as NodeMainOptions;
@@ -25,6 +27,7 @@ const node = await startNode({
   clock: systemClock,
   reserveBytes: 0,
   admitAtStart: !options.fenced,
+  ...(options.search ? { search: options.search } : {}),
 });
 process.on('disconnect', () => {
   node.close().finally(() => process.exit(0));
