@@ -15,6 +15,7 @@ import { createDosm, type GatewayDosm } from '../../../src/dosm/create.ts';
 import type { NodeFinder, TracedBlob } from '../../../src/dosm/find.ts';
 import { nodeSearch, openFinder } from '../../../src/launcher/search.ts';
 import { createNodeClient } from '../../../src/nodes/client.ts';
+import { digest } from '../../../src/nodes/digest-tree.ts';
 import type { NodeDeadlines } from '../../../src/nodes/protocol.ts';
 import { allServing, type Conditions, type RecordedState, viewOf } from '../../../src/twin/condition.ts';
 import { buildTopology } from '../../../src/twin/load.ts';
@@ -24,7 +25,7 @@ import type { SearchTuning } from '../../../src/twin/search-tuning.ts';
 import type { Topology } from '../../../src/twin/topology.ts';
 import { GroupEar } from '../../harness/group-ear.ts';
 import { NodeProcess } from '../../harness/node-process.ts';
-import { blobOf, writeBlob } from '../../integration/nodes/fixture.ts';
+import { blobOf, intentOf } from '../../integration/nodes/fixture.ts';
 
 export const MODES: readonly SearchMode[] = ['multicast', 'point-to-point', 'auto'];
 export const [A1, A2, B1, B2] = ['node-a11', 'node-a12', 'node-b11', 'node-b12'] as MemberId[] as [
@@ -169,7 +170,12 @@ export async function startSearchRig(options: { centers: 1 | 2 }): Promise<Searc
     put: async (...members) => {
       const bytes = randomBytes(3_000);
       const made = blobOf(bytes, newBlobId());
-      for (const member of members) await writeBlob(clients.get(member)!, made);
+      for (const member of members) {
+        const options = { epoch: record.epoch };
+        const writer = await clients.get(member)!.write(made.id, made.size, intentOf(), options);
+        await writer.write(bytes, digest(bytes));
+        await writer.finish(made.root);
+      }
       return { blob: { id: made.id, size: made.size, root: made.root, pair: 'node/11' as PairId }, bytes };
     },
     listen: async (center) => {

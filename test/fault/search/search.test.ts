@@ -7,7 +7,7 @@ import type { GatewayDosm } from '../../../src/dosm/create.ts';
 import { BytesUnavailable } from '../../../src/dosm/dosm.ts';
 import type { NodeFinder } from '../../../src/dosm/find.ts';
 import { collect } from '../../world/world.ts';
-import { A1, A2, B1, B2, MODES, type SearchRig, startSearchRig, stepsOf } from './search-rig.ts';
+import { A1, A2, B1, B2, epoch, MODES, type SearchRig, startSearchRig, stepsOf } from './search-rig.ts';
 
 const read = async (dosm: GatewayDosm, blob: BlobRef): Promise<Buffer> =>
   collect(await dosm.read({ segments: [{ blob, from: 0, to: blob.size - 1 }] }));
@@ -128,9 +128,40 @@ for (const mode of MODES) {
       }
     });
 
-    it('is found while nobody has noticed yet that its home is dead', async () => {
+    it('is not known to a gateway that has not heard of a change, until it reads the record', async () => {
       rig.setRecord({});
+      const { blob } = await rig.put(A2, B2);
+      for (const member of [B1, B2]) {
+        await rig.clients.get(member)!.setCondition({ state: 'serving', epoch: epoch(7) });
+      }
+      const behind = await finder.find(blob); // neither of them answers, and A2 has it
+      assert.deepEqual([behind.outcome, behind.members, behind.trace[0]!.staleAt], ['found', [A2], 7]);
+      rig.setRecord({}, { epoch: epoch(7) });
+      const abreast = await finder.trace(blob);
+      assert.deepEqual([abreast.outcome, abreast.members], ['found', [B2]]);
+    });
+
+    it('is not heard of from nodes that are fenced or resyncing', async () => {
+      rig.setRecord({}, { epoch: epoch(7) });
+      const { blob } = await rig.put(B2);
+      for (const state of ['fenced', 'resyncing'] as const) {
+        await rig.clients.get(B2)!.setCondition({ state, epoch: epoch(7) });
+        const requests = await countRequests([B2], async () => {
+          const found = await finder.trace(blob);
+          assert.equal(found.outcome, 'unknown');
+          assert.deepEqual(found.trace[0]!.asked.at(-1), { member: B2, state: 'silent' });
+        });
+        assert.deepEqual(requests, [0]);
+      }
+      await rig.clients.get(B2)!.setCondition({ state: 'serving', epoch: epoch(7) });
+      assert.deepEqual((await finder.trace(blob)).members, [B2]);
+    });
+
+    it('is found while nobody has noticed yet that its home is dead', async () => {
+      const pairEpochs = new Map([...rig.topology.pairs.keys()].map((pair) => [pair, epoch(7)] as const));
+      rig.setRecord({}, { epoch: epoch(7), pairEpochs });
       const { blob, bytes } = await rig.put(A2);
+      await rig.clients.get(A2)!.setCondition({ state: 'serving', epoch: epoch(7) });
       await rig.nodes.get(A1)!.kill();
       const found = await finder.find(blob);
       assert.deepEqual([found.outcome, found.members], ['found', [A2]]);
