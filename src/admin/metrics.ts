@@ -6,13 +6,18 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Clock } from '../base/clock.ts';
 import type { RequestRecord } from '../base/request-record.ts';
 import type { StatusReport } from './api.ts';
+import { createReplicationGauges, type ReplicationFigures } from './replication-metrics.ts';
 
 export interface Metrics {
   observe(record: RequestRecord): void;
   /** S3 requests answered since the process started. */
   requests(): number;
   /** From now on pages show nodes and pairs as well. */
-  follow(status: () => Promise<StatusReport>, clock: Clock): void;
+  follow(
+    status: () => Promise<StatusReport>,
+    clock: Clock,
+    replication?: () => ReplicationFigures | null,
+  ): void;
   page(): Promise<{ readonly type: string; readonly text: string }>;
 }
 
@@ -45,6 +50,7 @@ export function createMetrics(): Metrics {
     registers,
   });
   const members = createMemberGauges(registers);
+  const replicas = createReplicationGauges(registers);
   let refresh: (() => Promise<void>) | null = null;
 
   return {
@@ -56,13 +62,16 @@ export function createMetrics(): Metrics {
       bytes.inc({ direction: 'out' }, record.bytesOut);
     },
     requests: () => answered,
-    follow(status, clock) {
+    follow(status, clock, replication = () => null) {
       let askedAt = Number.NEGATIVE_INFINITY;
       let answer: Promise<void> = Promise.resolve();
       refresh = () => {
         if (clock.monotonic() - askedAt >= STATUS_AGE_MS) {
           askedAt = clock.monotonic();
-          answer = status().then(members);
+          answer = status().then((report) => {
+            members(report);
+            replicas(report, replication());
+          });
         }
         return answer;
       };

@@ -28,6 +28,8 @@ import { setDurability } from './durability.ts';
 import type { Failover } from './failover.ts';
 import { sendLines } from './json-lines.ts';
 import type { LocateQuery } from './locate.ts';
+import type { ReplicationService } from './replication.ts';
+import { repairsQuery, scrubOrder } from './replication-api.ts';
 import type { UsageService } from './usage.ts';
 import type { Verify } from './verify.ts';
 
@@ -39,10 +41,11 @@ export interface RouteServices {
   readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
   readonly failover?: Failover;
   readonly verify?: Verify;
+  readonly replication?: ReplicationService;
 }
 
 export function adminRoutes(services: RouteServices): Router {
-  const { accounts, usage, catalog, status, locate, failover, verify } = services;
+  const { accounts, usage, catalog, status, locate, failover, verify, replication } = services;
   const router = Router();
 
   router.get('/status', async (_req, res) => {
@@ -115,6 +118,7 @@ export function adminRoutes(services: RouteServices): Router {
     res.json(found);
   });
 
+  if (replication) replicationRoutes(router, replication);
   if (!failover) return router;
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
@@ -127,6 +131,24 @@ export function adminRoutes(services: RouteServices): Router {
   });
 
   return router;
+}
+
+function replicationRoutes(router: Router, replication: ReplicationService): void {
+  router.get('/resync', async (_req, res) => {
+    res.json(await replication.resyncs());
+  });
+  router.post('/resync', async (_req, res) => {
+    res.json(await replication.resyncNow());
+  });
+  router.get('/scrub', async (_req, res) => {
+    res.json(await replication.scrubs());
+  });
+  router.post('/scrub', async (_req, res) => {
+    res.json(await replication.scrub(parse(scrubOrder, localsOf(res).body)));
+  });
+  router.get('/repairs', async (req, res) => {
+    res.json(await replication.repairs(parse(repairsQuery, req.query)));
+  });
 }
 
 const localsOf = (res: Response): AdminLocals => res.locals as AdminLocals;

@@ -20,6 +20,7 @@ import { ADMIN_PREFIX } from './api.ts';
 import type { Failover } from './failover.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
+import type { ReplicationService } from './replication.ts';
 import { adminRoutes } from './routes.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
 import { createUsageService } from './usage.ts';
@@ -38,6 +39,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly failover?: Failover;
   /** What `locate` searches with. */
   readonly finder?: NodeFinder;
+  /** Resync, scrub and repairs, as operators see them. */
+  readonly replication?: ReplicationService;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;
@@ -102,7 +105,7 @@ function opened(server: Server, listen: { host: string; port: number }): Promise
 function adminApp(options: AdminOptions): Express {
   const { catalog, clock, metrics, openSecret, log } = options;
   const status = () => collectStatus({ ...options, members: () => withSelf(options) });
-  metrics.follow(status, clock);
+  metrics.follow(status, clock, () => options.replication?.figures() ?? null);
   const accounts = createAccounts({ catalog, sealSecret: options.sealSecret });
   const app = express();
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
@@ -134,6 +137,7 @@ function adminApp(options: AdminOptions): Express {
     locate,
     ...(options.failover ? { failover: options.failover } : {}),
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
+    ...(options.replication ? { replication: options.replication } : {}),
   });
   app.use(
     ADMIN_PREFIX,

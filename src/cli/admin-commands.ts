@@ -10,6 +10,7 @@ import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { registerFailover } from './failover-commands.ts';
 import { locateText } from './locate-view.ts';
+import { registerReplication } from './replication-commands.ts';
 import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
 import { table } from './table.ts';
@@ -34,6 +35,7 @@ interface KeyFlags extends CommonFlags {
 export function registerAdminCommands(program: Command): void {
   registerStatus(program);
   registerFailover(program);
+  registerReplication(program);
   const user = program.command('user').description('accounts: who owns buckets and holds access keys');
   registerUsers(user);
   registerQuota(user, 'user');

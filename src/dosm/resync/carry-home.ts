@@ -6,7 +6,7 @@
  */
 import type { Clock, Random } from '../../base/clock.ts';
 import type { BlobId, MemberId } from '../../base/ids.ts';
-import type { BlobRef, Repair, RepairReason } from '../../ddm/catalog.ts';
+import type { BlobRef, OffMapReplica, Repair, RepairReason } from '../../ddm/catalog.ts';
 import { type InventoryEntry, NodeError, type PullResult } from '../../nodes/protocol.ts';
 import type { ConditionView } from '../../twin/condition.ts';
 import type { Pair, Topology } from '../../twin/topology.ts';
@@ -18,7 +18,7 @@ import type { ReplicaClient, ReplicaClients, WholeCatalog } from './types.ts';
 export interface CarryDeps extends PullDeps {
   readonly catalog: Pick<
     WholeCatalog,
-    'addRepairs' | 'finishRepairs' | 'postponeRepairs' | 'findBlobs' | 'recordOffMap'
+    'finishRepairs' | 'postponeRepairs' | 'findBlobs' | 'recordOffMap' | 'forgetOffMap'
   >;
   readonly clients: ReplicaClients;
   readonly topology: Pick<Topology, 'members' | 'pairs'>;
@@ -32,7 +32,7 @@ export interface CarryCounts {
   repaired: number;
   postponed: number;
   pulledBytes: number;
-  /** Handoff copies dropped, and those that could not be: the sweep of handoffs finds them. */
+  /** Handoff copies dropped, and those that could not be now: the catalog lists them as surplus. */
   handoffsDropped: number;
   handoffsLeft: number;
   lost: number;
@@ -67,7 +67,8 @@ export async function carryHome(
   const target = deps.clients.get(member);
   if (!target) return postpone(deps, repairs.map(failing('no connection to the member')), counts);
   const silent = new Set<MemberId>();
-  const planned = await eachOf(repairs, STATS_AT_ONCE, (repair) => {
+  const here = await finishMoved(deps, repairs, counts);
+  const planned = await eachOf(here, STATS_AT_ONCE, (repair) => {
     signal.throwIfAborted();
     return planOne(deps, target, repair, silent, signal);
   });
@@ -81,6 +82,18 @@ export async function carryHome(
     (plan) => plan.sources.join(),
   );
   for (const plans of groups.values()) await pullGroup(deps, target, plans, counts, signal);
+}
+
+/** Blobs that live on another pair by now need no replica on the member. Answers the others. */
+async function finishMoved(
+  deps: CarryDeps,
+  repairs: readonly Repair[],
+  counts: CarryCounts,
+): Promise<readonly Repair[]> {
+  const moved = repairs.filter(({ blob, member }) => !isOfPair(deps, blob, member));
+  if (moved.length === 0) return repairs;
+  await finish(deps, moved, counts);
+  return repairs.filter((repair) => !moved.includes(repair));
 }
 
 async function planOne(
@@ -187,20 +200,26 @@ async function settle(
   const home: Plan[] = [];
   for (const [index, plan] of plans.entries()) {
     const { outcome, kind, error } = results[index]!;
-    if (outcome === 'failed') failures.push({ repair: plan.repair, error: error ?? kind ?? 'not pulled' });
-    else home.push(plan);
+    if (outcome === 'failed') {
+      failures.push({ repair: plan.repair, error: error ?? kind ?? 'not pulled' });
+      // Other bytes under this id: no row is about them, and others have the right ones.
+      if (kind === 'conflict') await target.drop([plan.blob.id]);
+    } else home.push(plan);
   }
   const live = await liveOf(deps, target, home);
   const done = live.filter(({ repair, twinHasIt }) => twinHasIt || !repair.blob.offMap?.length);
   for (const { repair } of live.filter((plan) => !done.includes(plan)))
     failures.push({ repair, error: 'it is home, but its twin is not: what stands for it stays' });
   await postpone(deps, failures, counts);
-  if (done.length === 0) return;
-  const given = await deps.catalog.finishRepairs(
-    done.map(({ repair }) => ({ blobId: repair.blob.id, member: repair.member })),
-  );
-  counts.repaired += done.length;
-  await dropCopies(deps, given, counts);
+  await finish(deps, done.map(({ repair }) => repair), counts);
+}
+
+async function finish(deps: CarryDeps, repairs: readonly Repair[], counts: CarryCounts): Promise<void> {
+  if (repairs.length === 0) return;
+  const done = repairs.map(({ blob, member }) => ({ blobId: blob.id, member }));
+  const surplus = await deps.catalog.finishRepairs(done);
+  counts.repaired += repairs.length;
+  await dropSurplus(deps, surplus, counts);
 }
 
 /** A blob that died meanwhile may have been reclaimed before its replica came: then nobody would ever drop that. */
@@ -213,10 +232,10 @@ async function liveOf(deps: CarryDeps, target: ReplicaClient, plans: readonly Pl
   return plans.filter(({ blob }) => live.has(blob.id));
 }
 
-/** Gives up copies off the map that no row names any more. */
-export async function dropCopies(
-  deps: Pick<CarryDeps, 'clients'>,
-  copies: readonly { blobId: BlobId; member: MemberId }[],
+/** Gives up copies off the map that are wanted no longer. Those whose holder does not answer stay listed as surplus. */
+export async function dropSurplus(
+  deps: Pick<CarryDeps, 'clients'> & { readonly catalog: Pick<WholeCatalog, 'forgetOffMap'> },
+  copies: readonly OffMapReplica[],
   counts: Pick<CarryCounts, 'handoffsDropped' | 'handoffsLeft'>,
 ): Promise<void> {
   for (const [member, own] of Map.groupBy(copies, (copy) => copy.member)) {
@@ -224,11 +243,13 @@ export async function dropCopies(
       const client = deps.clients.get(member);
       if (!client) throw new NodeError('unreachable', member, 'no client for this member');
       await client.drop(own.map((copy) => copy.blobId));
-      counts.handoffsDropped += own.length;
     } catch (error) {
       if (!(error instanceof NodeError)) throw error;
       counts.handoffsLeft += own.length;
+      continue;
     }
+    await deps.catalog.forgetOffMap(own);
+    counts.handoffsDropped += own.length;
   }
 }
 
@@ -300,15 +321,17 @@ async function postpone(
       blobId: repair.blob.id,
       member: repair.member,
       error: error.slice(0, ERROR_CHARS_MAX),
-      retryMs: retryMsOf(repair.attempts, random),
+      retryMs: retryMsOf(repair.attempts - 1, random),
       ...(reason === undefined ? {} : { reason }),
     })),
   );
 }
 
 /** 1 s, 2 s, 4 s … 5 min, less up to a half, so that many do not come back at once. */
-export const retryMsOf = (attempts: number, random: Random): number =>
-  Math.round(Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.min(attempts, 20)) * (0.5 + random() / 2));
+export const retryMsOf = (failedBefore: number, random: Random): number =>
+  Math.round(
+    Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.max(0, Math.min(failedBefore, 20))) * (0.5 + random() / 2),
+  );
 
 async function eachOf<T, R>(
   items: readonly T[],

@@ -32,7 +32,7 @@ export interface Case {
 }
 
 export interface Verdict {
-  /** On the member: dead. */
+  /** On the member: dead, or not the bytes that the row is about. */
   readonly drop: BlobId[];
   /** By the member, from its twin or who holds it off the map. `isOwed`: a row promises it, and no handoff stands for it. */
   readonly pull: {
@@ -72,6 +72,8 @@ function judgeLive(verdict: Verdict, { id, mine, theirs }: Difference, row: Blob
   const { size, root } = row;
   const blob: WantedBlob = { id, size, root, state: 'confirmed', intent: homeIntent(entry), replace: true };
   const { offMap = [], absent = [] } = row;
+  // Other bytes under this id, which no row is about: dropped when the right ones can be had.
+  if (mine && !hasMine && hasTheirs) verdict.drop.push(id);
   if (!hasMine) verdict.pull.push({ blob, offMap, isOwed: !absent.includes(where.member) });
   if (!hasTheirs && hasMine) verdict.giveBack.push(blob);
   if (!hasTheirs) {

@@ -80,10 +80,15 @@ export class ResyncLease {
     this.#renewedAt = clock.monotonic();
   }
 
-  /** Renews no more; the lease runs out by itself. */
-  async close(): Promise<void> {
+  /** Renews no more. With `giveUp` another gateway may go on at once, else when the lease has run out. */
+  async close(giveUp: boolean): Promise<void> {
     this.#stop.abort(new Error('the resync is over'));
     await this.#renewing;
+    if (!giveUp || this.#lost.signal.aborted) return;
+    const { catalog, member, epoch, owner } = this.#options;
+    await catalog.leaseResync({ member, epoch, owner, leaseMs: 0 }).catch(() => {
+      // It runs out by itself.
+    });
   }
 
   async #renewRegularly(): Promise<void> {

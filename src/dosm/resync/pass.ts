@@ -7,7 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { BlobId } from '../../base/ids.ts';
 import type { NewRepair } from '../../ddm/catalog.ts';
 import { NodeError, type PullResult } from '../../nodes/protocol.ts';
-import { dropCopies } from './carry-home.ts';
+import { dropSurplus } from './carry-home.ts';
 import { type Difference, type DifferingRange, differences, type Sides } from './compare.ts';
 import { type Case, type CatalogSays, judge, type Verdict } from './judge.ts';
 import type { ResyncLease } from './lease.ts';
@@ -17,7 +17,7 @@ import type { ReplicaClients, WholeCatalog } from './types.ts';
 export interface PassDeps extends PullDeps {
   readonly catalog: Pick<
     WholeCatalog,
-    'knownBlobs' | 'findBlobs' | 'addRepairs' | 'finishRepairs' | 'recordOffMap'
+    'knownBlobs' | 'findBlobs' | 'addRepairs' | 'finishRepairs' | 'forgetOffMap' | 'recordOffMap'
   >;
   readonly clients: ReplicaClients;
   readonly clock: Clock;
@@ -98,11 +98,15 @@ async function giveBack(deps: PassDeps, pass: Pass, { giveBack: wanted, repairs 
   const { where, sides, signal } = pass;
   const given = new Set<BlobId>();
   if (wanted.length > 0) {
+    // The twin has other bytes under these ids, which no row is about.
+    const wrong = repairs.filter(({ reason }) => reason === 'corrupt').map(({ blobId }) => blobId);
+    const replaced = wanted.filter(({ id }) => wrong.includes(id)).map(({ id }) => id);
+    if (replaced.length > 0) await sides.twin.drop(replaced);
     const results = await pullBlobs(deps, sides.twin, [where.member], wanted, signal);
     for (const { id, outcome } of results) if (outcome !== 'failed') given.add(id);
     const done = [...given].map((blobId) => ({ blobId, member: where.twin }));
-    const copies = done.length > 0 ? await deps.catalog.finishRepairs(done) : [];
-    await dropCopies(deps, copies, { handoffsDropped: 0, handoffsLeft: 0 });
+    const surplus = done.length > 0 ? await deps.catalog.finishRepairs(done) : [];
+    await dropSurplus(deps, surplus, { handoffsDropped: 0, handoffsLeft: 0 });
   }
   const failed = repairs.filter(({ blobId }) => !given.has(blobId));
   if (failed.length > 0) await deps.catalog.addRepairs(failed);

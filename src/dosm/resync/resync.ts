@@ -27,7 +27,7 @@ import type { WholeCatalog } from './types.ts';
 
 export interface ResyncDeps extends CarryDeps {
   readonly catalog: CarryDeps['catalog'] &
-    Pick<WholeCatalog, 'knownBlobs' | 'takeRepairs' | 'countRepairs' | 'leaseResync' | 'changeCondition'>;
+    Pick<WholeCatalog, 'addRepairs' | 'knownBlobs' | 'takeRepairs' | 'countRepairs' | 'leaseResync' | 'changeCondition'>;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   /** The gateway's id. */
   readonly owner: string;
@@ -77,22 +77,32 @@ export async function runResync(deps: ResyncDeps, member: MemberId, stop: AbortS
   if (deps.view.stateOf(member) !== 'resyncing') return 'void';
   const { catalog, clock, owner, leaseMs } = deps;
   const lease = await ResyncLease.take({ catalog, clock, member, epoch, owner, leaseMs });
-  if (!lease) return 'elsewhere';
+  if (!lease) return elsewhereOrVoid(deps, member, pair, epoch);
   const signal = AbortSignal.any([stop, lease.signal]);
   const run: Run = { deps, member, twin, pair, epoch, sides: { member: own, twin: other }, lease, signal };
   try {
     await bringBack(run);
-    // The record says it already; this row is for people.
-    await lease.enter('done').catch(() => {});
     return 'serving';
   } catch (error) {
-    if (lease.signal.aborted || error instanceof LeaseLost) return 'elsewhere';
+    if (lease.signal.aborted || error instanceof LeaseLost)
+      return elsewhereOrVoid(deps, member, pair, epoch);
     if (error instanceof Void) return 'void';
     if (!stop.aborted) await lease.save((error as Error).message).catch(() => {});
     throw error;
   } finally {
-    await lease.close();
+    await lease.close(stop.aborted);
   }
+}
+
+/** No lease is given for an epoch that has passed. */
+async function elsewhereOrVoid(
+  { view }: ResyncDeps,
+  member: MemberId,
+  pair: Pair,
+  epoch: Epoch,
+): Promise<ResyncEnd> {
+  await view.reload();
+  return view.stateOf(member) === 'resyncing' && view.epochOf(pair.id) === epoch ? 'elsewhere' : 'void';
 }
 
 async function bringBack(run: Run): Promise<void> {
