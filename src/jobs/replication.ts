@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
-import { type CarryCounts, type CarryDeps, newCarryCounts } from '../dosm/resync/carry-home.ts';
+import { type CarryCounts, type CarryDeps, dropSurplus, newCarryCounts } from '../dosm/resync/carry-home.ts';
 import { paceOf } from '../dosm/resync/pull.ts';
 import { sweepHandoffs } from '../dosm/resync/sweep-handoffs.ts';
 import type { ReplicaClients, WholeCatalog } from '../dosm/resync/types.ts';
@@ -23,6 +23,8 @@ export interface ReplicationSettings {
   readonly damageMs: number;
   /** How often members to bring back are looked for. */
   readonly resyncMs: number;
+  /** What stands off the map and is wanted no longer, and could not be dropped at once. */
+  readonly surplusMs: number;
   readonly sweepMs: number;
   readonly resyncLeaseMs: number;
   /** Of each gateway, for repairs; and for each member that returns. */
@@ -35,12 +37,15 @@ export const REPLICATION_SETTINGS: ReplicationSettings = {
   repairMs: 2_000,
   damageMs: 5_000,
   resyncMs: 1_000,
+  surplusMs: 30_000,
   sweepMs: 600_000,
   resyncLeaseMs: 15_000,
   repairBytesPerSecond: 64 * 1024 * 1024,
   resyncBytesPerSecond: 128 * 1024 * 1024,
   busyShare: 0.25,
 };
+
+const SURPLUS_AT_ONCE = 1_000;
 
 export interface ReplicationOptions {
   readonly catalog: WholeCatalog;
@@ -91,12 +96,15 @@ export function startReplication(options: ReplicationOptions): Replication {
   });
   const loopOf = (name: string, intervalMs: number, run: (signal: AbortSignal) => Promise<void>): Loop =>
     startLoop({ name, intervalMs, run, clock, random, log });
+  const surplusJob = async () =>
+    dropSurplus(options, await options.catalog.listSurplus(SURPLUS_AT_ONCE), repairCounts);
   const loops = {
     repair: loopOf('repair', settings.repairMs, (signal) => repair(repairDeps, repairCounts, signal)),
     damage: loopOf('collect-damage', settings.damageMs, (signal) =>
       collectDamage(repairDeps, damageCounts, signal),
     ),
     resync: loopOf('resync', settings.resyncMs, async () => tasks.look()),
+    surplus: loopOf('drop-surplus', settings.surplusMs, surplusJob),
     sweep: loopOf('sweep-handoffs', settings.sweepMs, async (signal) => {
       for (const [member, client] of clients) {
         if (view.stateOf(member) !== 'serving') continue;

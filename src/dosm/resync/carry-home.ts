@@ -211,7 +211,11 @@ async function settle(
   for (const { repair } of live.filter((plan) => !done.includes(plan)))
     failures.push({ repair, error: 'it is home, but its twin is not: what stands for it stays' });
   await postpone(deps, failures, counts);
-  await finish(deps, done.map(({ repair }) => repair), counts);
+  await finish(
+    deps,
+    done.map(({ repair }) => repair),
+    counts,
+  );
 }
 
 async function finish(deps: CarryDeps, repairs: readonly Repair[], counts: CarryCounts): Promise<void> {
@@ -330,7 +334,8 @@ async function postpone(
 /** 1 s, 2 s, 4 s … 5 min, less up to a half, so that many do not come back at once. */
 export const retryMsOf = (failedBefore: number, random: Random): number =>
   Math.round(
-    Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.max(0, Math.min(failedBefore, 20))) * (0.5 + random() / 2),
+    Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.max(0, Math.min(failedBefore, 20))) *
+      (0.5 + random() / 2),
   );
 
 async function eachOf<T, R>(

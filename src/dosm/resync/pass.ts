@@ -3,10 +3,10 @@
  * with the catalog, and acted upon. In the pass `tombstones` nothing is pulled; in the pass `pull` everything is done.
  * Nothing is held but a batch, and every step may be repeated, so a pass that breaks off is begun again.
  */
-import type { Clock } from '../../base/clock.ts';
 import type { BlobId } from '../../base/ids.ts';
 import type { NewRepair } from '../../ddm/catalog.ts';
 import { NodeError, type PullResult } from '../../nodes/protocol.ts';
+import type { ConditionView } from '../../twin/condition.ts';
 import { dropSurplus } from './carry-home.ts';
 import { type Difference, type DifferingRange, differences, type Sides } from './compare.ts';
 import { type Case, type CatalogSays, judge, type Verdict } from './judge.ts';
@@ -20,7 +20,7 @@ export interface PassDeps extends PullDeps {
     'knownBlobs' | 'findBlobs' | 'addRepairs' | 'finishRepairs' | 'forgetOffMap' | 'recordOffMap'
   >;
   readonly clients: ReplicaClients;
-  readonly clock: Clock;
+  readonly view: Pick<ConditionView, 'stateOf'>;
 }
 export interface Pass {
   readonly kind: 'tombstones' | 'pull';
@@ -116,7 +116,8 @@ async function pullOwed(deps: PassDeps, pass: Pass, { pull }: Verdict, result: P
   const { where, sides, lease, signal } = pass;
   result.owed += pull.filter(({ isOwed }) => isOwed).length;
   for (const group of Map.groupBy(pull, ({ offMap }) => offMap.join()).values()) {
-    const sources = [where.twin, ...group[0]!.offMap].filter((other) => other !== where.member);
+    const others = group[0]!.offMap.filter((other) => deps.view.stateOf(other) === 'serving');
+    const sources = [where.twin, ...others];
     const byId = new Map(group.map((item) => [item.blob.id, item]));
     const failed: PullResult[] = [];
     const onBatch = async (results: readonly PullResult[], bytes: number) => {
@@ -142,14 +143,18 @@ async function pullOwed(deps: PassDeps, pass: Pass, { pull }: Verdict, result: P
 }
 
 /** @throws {NodeError} when the member has no room, or the twin does not answer: then nothing is known of the blobs */
-async function queueFailed(deps: PassDeps, { where }: Pass, failed: readonly PullResult[]): Promise<void> {
-  for (const { kind, error } of failed) {
-    if (kind === 'full') throw new NodeError('full', where.member, error ?? 'no room');
-    if (kind === 'unreachable' || kind === 'timeout')
-      throw new NodeError(kind, where.twin, error ?? 'the source does not answer');
-  }
-  const repairs = failed.map(
-    ({ id }): NewRepair => ({ blobId: id, member: where.member, reason: 'missing', foundBy: 'resync' }),
+async function queueFailed(
+  deps: PassDeps,
+  { where, sides }: Pass,
+  failed: readonly PullResult[],
+): Promise<void> {
+  if (failed.length === 0) return;
+  const full = failed.find(({ kind }) => kind === 'full');
+  if (full) throw new NodeError('full', where.member, full.error ?? 'no room');
+  await sides.twin.status();
+  await deps.catalog.addRepairs(
+    failed.map(
+      ({ id }): NewRepair => ({ blobId: id, member: where.member, reason: 'missing', foundBy: 'resync' }),
+    ),
   );
-  if (repairs.length > 0) await deps.catalog.addRepairs(repairs);
 }

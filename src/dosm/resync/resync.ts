@@ -27,7 +27,10 @@ import type { WholeCatalog } from './types.ts';
 
 export interface ResyncDeps extends CarryDeps {
   readonly catalog: CarryDeps['catalog'] &
-    Pick<WholeCatalog, 'addRepairs' | 'knownBlobs' | 'takeRepairs' | 'countRepairs' | 'leaseResync' | 'changeCondition'>;
+    Pick<
+      WholeCatalog,
+      'addRepairs' | 'knownBlobs' | 'takeRepairs' | 'countRepairs' | 'leaseResync' | 'changeCondition'
+    >;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   /** The gateway's id. */
   readonly owner: string;
@@ -84,8 +87,7 @@ export async function runResync(deps: ResyncDeps, member: MemberId, stop: AbortS
     await bringBack(run);
     return 'serving';
   } catch (error) {
-    if (lease.signal.aborted || error instanceof LeaseLost)
-      return elsewhereOrVoid(deps, member, pair, epoch);
+    if (lease.signal.aborted || error instanceof LeaseLost) return elsewhereOrVoid(deps, member, pair, epoch);
     if (error instanceof Void) return 'void';
     if (!stop.aborted) await lease.save((error as Error).message).catch(() => {});
     throw error;
