@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { BlobId, MemberId, PairId } from '../base/ids.ts';
-import { holdersOf } from '../dosm/resync/carry-home.ts';
+import { holdersOf } from '../dosm/resync/holders.ts';
 import { askCatalog } from '../dosm/resync/pass.ts';
 import { type Pace, pullBlobs } from '../dosm/resync/pull.ts';
 import type { ReplicaClient, ReplicaClients, WholeCatalog } from '../dosm/resync/types.ts';

@@ -5,12 +5,12 @@
  * that it has one too, so that two remain; a blob that nobody is known to have stays listed as lost.
  */
 import type { Clock, Random } from '../../base/clock.ts';
-import type { BlobId, MemberId } from '../../base/ids.ts';
+import type { MemberId } from '../../base/ids.ts';
 import type { BlobRef, OffMapReplica, Repair, RepairReason } from '../../ddm/catalog.ts';
-import { type InventoryEntry, NodeError, type PullResult } from '../../nodes/protocol.ts';
+import { NodeError, type PullResult } from '../../nodes/protocol.ts';
 import type { ConditionView } from '../../twin/condition.ts';
-import type { Pair, Topology } from '../../twin/topology.ts';
-import { isSameBlob } from './compare.ts';
+import type { Topology } from '../../twin/topology.ts';
+import { askAll, askOne, holdersOf, verifies } from './holders.ts';
 import { homeIntent } from './judge.ts';
 import { type PullDeps, pullBlobs, type WantedBlob } from './pull.ts';
 import type { ReplicaClient, ReplicaClients, WholeCatalog } from './types.ts';
@@ -25,8 +25,8 @@ export interface CarryDeps extends PullDeps {
   readonly view: ConditionView;
   readonly clock: Clock;
   readonly random: Random;
-  /** Looks for a blob that no holder on record has; who may have it. */
-  readonly find?: (blob: BlobRef, signal: AbortSignal) => Promise<readonly MemberId[]>;
+  /** Looks for a blob that no holder on record has: who may have it; null when somebody who may was not asked. */
+  readonly find?: (blob: BlobRef, signal: AbortSignal) => Promise<readonly MemberId[] | null>;
 }
 export interface CarryCounts {
   repaired: number;
@@ -106,10 +106,16 @@ async function planOne(
   const { blob, member } = repair;
   const twin = deps.topology.pairs.get(blob.pair)?.members.find((other) => other !== member);
   const holders = holdersOf(deps, blob, member);
-  let found = await askAll(deps, holders.asked, blob, silent);
+  let found = await askAll(deps.clients, holders.asked, blob, silent);
   if (found.has.size === 0 && found.silent.length === 0 && holders.leftOut.length === 0) {
-    const sought = ((await deps.find?.(blob, signal)) ?? []).filter((other) => other !== member);
-    found = await askAll(deps, sought, blob, silent);
+    const sought = await (deps.find?.(blob, signal) ?? []);
+    if (sought === null) return { repair, error: 'no replica among those that answer' };
+    found = await askAll(
+      deps.clients,
+      sought.filter((other) => other !== member),
+      blob,
+      silent,
+    );
     // From now on it is known, so that the copy is given up when the replica is home.
     for (const other of found.has.keys())
       if (!isOfPair(deps, blob, other)) await deps.catalog.recordOffMap(blob.id, other);
@@ -257,56 +263,8 @@ export async function dropSurplus(
   }
 }
 
-/** Who may have a replica: the twin first, then who holds one off the map; resyncing ones last, failed-over ones not. */
-export function holdersOf(
-  { topology, view }: { readonly topology: Pick<Topology, 'pairs'>; readonly view: ConditionView },
-  blob: Pick<BlobRef, 'pair' | 'offMap'>,
-  except: MemberId,
-): { readonly asked: readonly MemberId[]; readonly leftOut: readonly MemberId[] } {
-  const pair: Pair | undefined = topology.pairs.get(blob.pair);
-  const all = [...new Set([...(pair?.members ?? []), ...(blob.offMap ?? [])])].filter((m) => m !== except);
-  const inState = (state: string) => all.filter((member) => view.stateOf(member) === state);
-  return { asked: [...inState('serving'), ...inState('resyncing')], leftOut: inState('failed-over') };
-}
-
 const isOfPair = (deps: CarryDeps, blob: BlobRef, member: MemberId): boolean =>
   deps.topology.pairs.get(blob.pair)?.members.includes(member) ?? false;
-
-/** Asks each what its index says; who did not answer once is not asked again in this run. */
-async function askAll(
-  deps: CarryDeps,
-  members: readonly MemberId[],
-  blob: BlobRef,
-  silent: Set<MemberId>,
-): Promise<{ has: Map<MemberId, InventoryEntry>; silent: MemberId[] }> {
-  const has = new Map<MemberId, InventoryEntry>();
-  for (const member of members) {
-    const client = deps.clients.get(member);
-    const answer = client && !silent.has(member) ? await askOne(client, blob) : 'silent';
-    if (answer === 'silent') silent.add(member);
-    else if (answer) has.set(member, answer);
-  }
-  return { has, silent: members.filter((member) => silent.has(member)) };
-}
-
-async function askOne(client: ReplicaClient, blob: BlobRef): Promise<InventoryEntry | 'silent' | null> {
-  try {
-    const entry = await client.stat(blob.id);
-    return entry && isSameBlob(entry, blob) ? entry : null;
-  } catch (error) {
-    if (error instanceof NodeError) return 'silent';
-    throw error;
-  }
-}
-
-async function verifies(client: ReplicaClient, id: BlobId): Promise<boolean> {
-  try {
-    return (await client.check([id])).length === 0;
-  } catch (error) {
-    if (error instanceof NodeError) return false;
-    throw error;
-  }
-}
 
 const failing =
   (error: string) =>
