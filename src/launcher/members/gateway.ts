@@ -22,6 +22,7 @@ import { buildTopology } from '../../twin/load.ts';
 import type { Topology } from '../../twin/topology.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
+import { openReplication } from '../gateway-replication.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
 import { ensureRoot } from '../root-account.ts';
 import { openFinder, type SearchingClient } from '../search.ts';
@@ -100,7 +101,10 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       ...{ catalog, clients, topology, view: conditions.view, owner: self, settings: settings.replication },
       isBusy: () => underWay() > 0,
       suspects: () => conditions.suspicion.suspects(),
-      find: async (blob, signal) => (await finder.find(blob, signal)).members,
+      find: async (blob, signal) => {
+        const found = await finder.find(blob, signal);
+        return found.outcome === 'unknown' ? null : found.members;
+      },
     },
   });
   proc.onEnd(() => jobs.close());
@@ -140,6 +144,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       conditions: conditions.view,
       notAdmitted: (member) => conditions.monitor.notAdmitted(member),
       failover: conditions.failover,
+      replication: openReplication({ catalog, clients, conditions: conditions.view, clock, jobs }),
       openSecret: identity.openSecret,
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
