@@ -24,6 +24,8 @@ export interface StoreOptions {
   readonly nodesPerCenter?: number;
   /** Settings of `--config`, e.g. `{ reapIntervalMs: 500 }`. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** How blobs are searched for, in the same file, e.g. `{ transport: 'multicast' }`. */
+  readonly search?: Readonly<Record<string, unknown>>;
   /** Further flags. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -135,7 +137,7 @@ export function runStart(dataDir: string, subnets: Subnets, options: StoreOption
   ] as const)
     if (!options.args?.includes(flag)) args.push(flag, value);
   if (options.nodesPerCenter !== undefined) args.push('--nodes-per-center', String(options.nodesPerCenter));
-  if (options.settings) args.push('--config', settingsFile(options.settings));
+  if (options.settings || options.search) args.push('--config', settingsFile(options));
   return runCommand([...args, ...(options.args ?? [])], options);
 }
 
@@ -236,9 +238,9 @@ export function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), 'antipode-test-'));
 }
 
-function settingsFile(settings: Readonly<Record<string, unknown>>): string {
+function settingsFile({ settings = {}, search = {} }: StoreOptions): string {
   const path = join(makeFolder(), 'settings.yaml');
-  writeFileSync(path, `settings: ${JSON.stringify(settings)}\n`);
+  writeFileSync(path, `settings: ${JSON.stringify(settings)}\nsearch: ${JSON.stringify(search)}\n`);
   return path;
 }
 
