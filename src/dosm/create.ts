@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Clock, Random } from '../base/clock.ts';
 import { type BlobId, type MemberId, newBlobId } from '../base/ids.ts';
 import type { BlobRef } from '../ddm/catalog.ts';
+import type { NodeClient } from '../nodes/protocol.ts';
 import { allServing, type ConditionView, viewOf } from '../twin/condition.ts';
 import { startProbes } from '../twin/probe.ts';
 import { Suspicion } from '../twin/suspicion.ts';
@@ -17,7 +18,7 @@ import type { BlobDamage, BlobFinder } from './finder.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 import { type BlobLocation, locateBlob } from './locate.ts';
 import { NodeHealth } from './node-health.ts';
-import { type DosmClient, NodeView } from './node-view.ts';
+import { NodeView } from './node-view.ts';
 import { openRead } from './read.ts';
 import { reaffirm } from './reaffirm.ts';
 import { DOSM_TUNING, type DosmTuning } from './tuning.ts';
@@ -27,7 +28,7 @@ export interface DosmOptions {
   /** Looked at anew for each request: pairs may join. */
   readonly topology: Topology;
   /** One for every member of kind node. */
-  readonly clients: ReadonlyMap<MemberId, DosmClient>;
+  readonly clients: ReadonlyMap<MemberId, NodeClient>;
   readonly center: string | null;
   readonly clock: Clock;
   readonly random: Random;

@@ -69,7 +69,6 @@ async function pullOnto(deps: CopyDeps, copy: HandoffCopy, node: MemberId): Prom
   const { view, clock, tuning } = deps;
   const { id, size, root } = copy.blob;
   const client = view.client(node);
-  if (!client.pull) throw new NodeError('protocol', node, 'cannot pull');
   const sources = copy.survivors.map((survivor) => view.endpoint(survivor));
   const intent = { ...copy.intent, handoffFor: copy.absent };
   const ended = new AbortController();

@@ -4,17 +4,14 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Epoch, MemberId, PairId } from '../base/ids.ts';
-import { type NodeClient, type NodeControl, type NodeEndpoint, NodeError } from '../nodes/protocol.ts';
+import { type NodeClient, type NodeEndpoint, NodeError } from '../nodes/protocol.ts';
 import type { ConditionView, RecordedState } from '../twin/condition.ts';
 import type { Pair, Topology } from '../twin/topology.ts';
 import type { NodeHealth } from './node-health.ts';
 
-/** What the DOSM needs of a node. A client that cannot `pull` can hold no copy made after the fact. */
-export type DosmClient = NodeClient & Partial<Pick<NodeControl, 'pull'>>;
-
 export interface NodeViewOptions {
   readonly topology: Pick<Topology, 'members' | 'pairs'>;
-  readonly clients: ReadonlyMap<MemberId, DosmClient>;
+  readonly clients: ReadonlyMap<MemberId, NodeClient>;
   readonly conditions: ConditionView;
   readonly health: Pick<NodeHealth, 'isSuspect'>;
   readonly clock: Clock;
@@ -81,7 +78,7 @@ export class NodeView {
   }
 
   /** @throws {NodeError} for a member that nobody can reach */
-  client(member: MemberId): DosmClient {
+  client(member: MemberId): NodeClient {
     const client = this.#options.clients.get(member);
     if (!client) throw new NodeError('unreachable', member, 'no client for this member');
     return client;

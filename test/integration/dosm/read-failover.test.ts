@@ -126,3 +126,55 @@ test('ranges over several blobs, large and small', async () => {
   for await (const piece of await rig.dosm.read({ segments })) pieces.push(piece);
   assert.equal(sha256(Buffer.concat(pieces)), sha256(Buffer.concat(expected)));
 });
+
+test('a member in failover is asked nothing, by no gateway: its requests stand', async () => {
+  await using rig = await startRig(2);
+  const blobs = [await rig.write(large), await rig.write(small)];
+  const [near, far] = rig.holders(blobs[0]!);
+  for (const isKnown of [true, false]) {
+    await rig.declare('failed-over', [near.member], { isKnown });
+    const { requests, refusedRequests = 0 } = await near.client.status();
+    for (const [index, bytes] of [large, small].entries())
+      assert.equal(sha256(await rig.read(blobs[index]!)), sha256(bytes));
+    const after = await near.client.status();
+    assert.equal(after.requests, requests);
+    // A gateway that has heard nothing asks, is refused, and learns it from that.
+    assert.equal((after.refusedRequests ?? 0) > refusedRequests, !isKnown);
+    await rig.declare('resyncing', [near.member]);
+    await rig.declare('serving', [near.member]);
+  }
+  assert((await far.client.status()).requests > 0);
+});
+
+test('a running GET whose member is declared out goes on from the twin, under the new epoch', async () => {
+  await using rig = await startRig(1);
+  const blob = await rig.write(large);
+  const got = await readWhile(rig, blob, async (near) => {
+    await rig.declare('failed-over', [near.member], { isKnown: false });
+    near.proxy.set({ direction: 'down', afterBytes: 0, kind: 'cut' });
+  });
+  assert.equal(sha256(got), sha256(large));
+});
+
+test('a member that comes back answers when nobody else can, and only then', async () => {
+  await using rig = await startRig(1);
+  const blob = await rig.write(large);
+  const [near, far] = rig.holders(blob);
+  await rig.declare('failed-over', [near.member]);
+  await rig.declare('resyncing', [near.member]);
+  const { requests } = await near.client.status();
+  assert.equal(sha256(await rig.read(blob)), sha256(large));
+  assert.equal((await near.client.status()).requests, requests);
+  await far.node.kill();
+  assert.equal(sha256(await rig.read(blob)), sha256(large));
+  assert.equal((await near.client.status()).requests, requests + 1);
+});
+
+test('a handoff is read like any replica while its member is away, and the survivor too', async () => {
+  await using rig = await startRig(2);
+  const [near, far] = rig.firstChoice();
+  await near.node.kill();
+  const blob = await rig.write(large);
+  await far.node.kill();
+  assert.equal(sha256(await rig.read(blob)), sha256(large));
+});

@@ -13,7 +13,8 @@ const small = randomBytes(700_000);
 
 async function assertOn(site: Site, blob: BlobRef, bytes: Buffer): Promise<void> {
   const lastChunk = Math.ceil(blob.size / (256 * 1024)) - 1;
-  const reader = await site.client.read(blob.id, blob, { firstChunk: 0, lastChunk });
+  const range = { firstChunk: 0, lastChunk };
+  const reader = await site.client.read(blob.id, blob, range, { purpose: 'replication' });
   const chunks: Buffer[] = [];
   for (let chunk = await reader.next(); chunk; chunk = await reader.next()) chunks.push(chunk);
   assert.equal(sha256(Buffer.concat(chunks)), sha256(bytes), `${site.member} has other bytes`);
@@ -51,28 +52,71 @@ test('a blob of any size is on both nodes when it is acknowledged', async () => 
   }
 });
 
+/** Its bytes on exactly two nodes: home and handoff where `absent` says so. */
+async function assertKeptBeside(rig: Rig, blob: BlobRef, absent: Site, bytes: Buffer): Promise<void> {
+  assert.deepEqual(blob.absent, [absent.member]);
+  const [survivor, handoff] = rig.replicas(blob) as [Site, Site];
+  const centerOf = ({ member }: Site) => rig.topology.members.get(member)!.center;
+  assert.equal(centerOf(handoff), centerOf(survivor));
+  for (const site of [survivor, handoff]) await assertOn(site, blob, bytes);
+  assert.equal((await handoff.client.stat(blob.id))!.intent.handoffFor, absent.member);
+  assert.equal((await survivor.client.stat(blob.id))!.intent.handoffFor, undefined);
+}
+
 for (const harm of ['kill', 'stop'] as const) {
-  test(`a node that is gone before (${harm}): the next pair takes small and large`, async () => {
+  test(`a node that is gone before (${harm}): a handoff beside the survivor, small and large`, async () => {
     await using rig = await startRig(2);
     const [, far] = rig.firstChoice();
     await far.node[harm]();
-    for (const bytes of [small.subarray(0, 1_000), small, large]) {
-      const blob = await rig.write(bytes);
-      assert(!rig.holders(blob).includes(far));
-      for (const site of rig.holders(blob)) await assertOn(site, blob, bytes);
+    for (const bytes of [small.subarray(0, 1_000), small, large])
+      await assertKeptBeside(rig, await rig.write(bytes), far, bytes);
+  });
+
+  test(`a node that is gone in mid-body (${harm}): the stream goes on, and a handoff node copies it`, async () => {
+    await using rig = await startRig(2);
+    for (const far of rig.firstChoice()) {
+      const source = harmedAtHalf(large, () => far.node[harm]());
+      const { blob } = await rig.dosm.write(writeRequest(large, { source }));
+      await assertKeptBeside(rig, blob, far, large);
+      assert.equal(sha256(await rig.read(blob)), sha256(large));
+      if (harm === 'kill') await far.node.start();
+      else far.node.continue();
+      await settled(rig);
     }
   });
 
-  test(`a node that is gone in mid-body (${harm}): an error, nothing kept, and the next write goes elsewhere`, async () => {
+  test(`a node that is gone at the very end (${harm}): the same`, async () => {
+    await using rig = await startRig(2);
+    const [near] = rig.firstChoice();
+    async function* source() {
+      for await (const piece of piecesOf(large.subarray(0, large.length - 1))) yield piece;
+      await near.node[harm]();
+      yield large.subarray(large.length - 1);
+    }
+    const { blob } = await rig.dosm.write(writeRequest(large, { source: source() }));
+    await assertKeptBeside(rig, blob, near, large);
+  });
+
+  test(`both-centers and one, with a node that is gone (${harm})`, async () => {
     await using rig = await startRig(2);
     const [near, far] = rig.firstChoice();
-    const source = harmedAtHalf(large, () => far.node[harm]());
-    await assert.rejects(rig.dosm.write(writeRequest(large, { source })), BytesUnavailable);
-    // What the lines hold may take all that is left: then the near node has the blob, and is told to discard it.
-    await eventually('the near node keeps nothing', async () => (await inventoryOf(near)) === 0);
-    const blob = await rig.write(large);
-    for (const site of rig.holders(blob)) await assertOn(site, blob, large);
+    await far.node[harm]();
+    const both = await rig.dosm.write(writeRequest(small, { durability: 'both-centers' }));
+    assert(!rig.holders(both.blob).includes(far));
+    for (const site of rig.holders(both.blob)) await assertOn(site, both.blob, small);
+    const one = await rig.dosm.write(writeRequest(large, { durability: 'one' }));
+    assert.deepEqual([one.lagging, one.blob.offMap], [[far.member], undefined]);
+    await assertOn(near, one.blob, large);
   });
+}
+
+/** Until no node is suspect any more. */
+async function settled(rig: Rig): Promise<void> {
+  const until = Date.now() + 15_000;
+  while (rig.dosm.suspects().length > 0) {
+    assert(Date.now() < until, 'suspects are cleared');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 for (const kind of ['cut', 'stall', 'flip'] as const) {
@@ -82,18 +126,122 @@ for (const kind of ['cut', 'stall', 'flip'] as const) {
     far.proxy.set({ direction: 'up', afterBytes: 300_000, kind });
     const blob = await rig.write(small);
     assert(far.proxy.isSpent);
-    assert(!rig.holders(blob).includes(far), 'a small body goes to the next pair');
-    for (const site of rig.holders(blob)) await assertOn(site, blob, small);
+    await assertKeptBeside(rig, blob, far, small);
     far.proxy.heal();
+    await settled(rig);
 
     near.proxy.set({ direction: 'up', afterBytes: 12 * MIB, kind });
-    await assert.rejects(rig.dosm.write(writeRequest(large)), BytesUnavailable);
+    const again = await rig.write(large);
     assert(near.proxy.isSpent);
     near.proxy.heal();
-    const again = await rig.write(large);
-    for (const site of rig.holders(again)) await assertOn(site, again, large);
+    await assertKeptBeside(rig, again, near, large);
   });
 }
+
+test('the handoff node dies while it copies: a second one does', async () => {
+  await using rig = await startRig(3);
+  const [near, far] = rig.firstChoice();
+  const others = [...rig.sites.values()].filter((site) => site !== far && site.member.startsWith('node-b'));
+  let died: Site | null = null;
+  for (const site of others) {
+    const pull = site.client.pull.bind(site.client);
+    site.client.pull = async (...args) => {
+      if (died) return pull(...args);
+      died = site;
+      const pulling = pull(...args);
+      await site.node.kill();
+      return pulling;
+    };
+  }
+  const source = harmedAtHalf(large, () => near.node.kill());
+  const { blob } = await rig.dosm.write(writeRequest(large, { source }));
+  await assertKeptBeside(rig, blob, near, large);
+  assert(died && !rig.replicas(blob).includes(died));
+});
+
+test('two failures, one after the other in mid-body: the next pair or an error, and never one copy', async () => {
+  await using rig = await startRig(2);
+  const [near, far] = rig.firstChoice();
+  const source = harmedAtHalf(large, async () => {
+    await near.node.kill();
+    far.proxy.set({ direction: 'up', afterBytes: 4 * MIB, kind: 'cut' });
+  });
+  await assert.rejects(rig.dosm.write(writeRequest(large, { source })), BytesUnavailable);
+  far.proxy.heal();
+  await settled(rig);
+  await assertKeptBeside(rig, await rig.write(large), near, large);
+});
+
+test('a member that goes out in mid-write, declared by another gateway: written by the new epoch, or reaffirmed', async () => {
+  await using rig = await startRig(2);
+  const [near, far] = rig.firstChoice();
+  let epoch = 0;
+  const source = harmedAtHalf(large, async () => {
+    epoch = await rig.declare('failed-over', [near.member], { isKnown: false });
+  });
+  const written = await rig.dosm.write(writeRequest(large, { source }));
+  assert(written.epoch < epoch, 'this gateway has not heard');
+  const now = await rig.dosm.reaffirm(written);
+  assert.equal(now.epoch, epoch);
+  await assertKeptBeside(rig, now.blob, near, large);
+
+  const { requests } = await near.client.status();
+  for (const bytes of [small.subarray(0, 1_000), small, large]) {
+    const after = await rig.dosm.write(writeRequest(bytes));
+    assert.equal(after.epoch, epoch);
+    await assertKeptBeside(rig, after.blob, near, bytes);
+  }
+  assert.equal(
+    (await near.client.status()).requests,
+    requests,
+    'no data request reaches a member in failover',
+  );
+  assert(far.member !== near.member);
+});
+
+test('a gateway that has heard nothing is refused by the nodes, reads the record, and writes what it was given', async () => {
+  for (const bytes of [small.subarray(0, 1_000), large]) {
+    await using rig = await startRig(2);
+    const [, far] = rig.firstChoice();
+    const epoch = await rig.declare('failed-over', [far.member], { isKnown: false });
+    const written = await rig.dosm.write(writeRequest(bytes));
+    assert.equal(written.epoch, epoch);
+    await assertKeptBeside(rig, written.blob, far, bytes);
+    const status = await far.client.status();
+    assert.equal(status.requests, 0);
+  }
+});
+
+test('a whole center out: writes of every size go on in the other one, and discards reach it', async () => {
+  await using rig = await startRig(2);
+  const out = [...rig.sites.values()].filter(({ member }) => member.startsWith('node-a'));
+  await Promise.all(out.map(({ node }) => node.kill()));
+  await rig.declare(
+    'failed-over',
+    out.map(({ member }) => member),
+  );
+  const blobs: BlobRef[] = [];
+  for (const bytes of [small.subarray(0, 1_000), small, large]) {
+    const blob = await rig.write(bytes);
+    blobs.push(blob);
+    assert(rig.replicas(blob).every(({ member }) => member.startsWith('node-b')));
+    for (const site of rig.replicas(blob)) await assertOn(site, blob, bytes);
+    await assert.rejects(
+      rig.dosm.write(writeRequest(bytes, { durability: 'both-centers' })),
+      BytesUnavailable,
+    );
+  }
+  rig.dosm.discard(blobs);
+  const until = Date.now() + 10_000;
+  while (
+    (
+      await Promise.all(blobs.flatMap((blob) => rig.replicas(blob).map((site) => site.client.stat(blob.id))))
+    ).some((entry) => entry !== null)
+  ) {
+    assert(Date.now() < until, 'the nodes were told in time');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+});
 
 test('a source that breaks off leaves nothing on the nodes', async () => {
   await using rig = await startRig(1);

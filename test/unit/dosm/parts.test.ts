@@ -174,6 +174,7 @@ function notices(queuedIdsMax = 100) {
   const clock = new VirtualClock();
   const node = new FakeNode('node-a11' as MemberId, clock, seededRandom(1));
   const batches: number[] = [];
+  const serving = new Set([node.member]);
   const confirm = node.confirm.bind(node);
   node.confirm = (ids) => {
     batches.push(ids.length);
@@ -181,7 +182,7 @@ function notices(queuedIdsMax = 100) {
   };
   const queue = new NodeNotices({
     clients: new Map([[node.member, node]]),
-    isServing: () => true,
+    isServing: () => serving.has(node.member),
     clock,
     flushMs: 100,
     batchIdsMax: 10,
@@ -191,6 +192,7 @@ function notices(queuedIdsMax = 100) {
     clock,
     node,
     batches,
+    serving,
     queue,
     ids: (count: number): BlobId[] => Array.from({ length: count }, newBlobId),
   };
@@ -213,6 +215,15 @@ test('notices: overflow, failures and unknown members are dropped and counted', 
   for (const id of ids(8)) queue.confirm(id, [node.member, 'node-x1' as MemberId]);
   await clock.run(clock.sleep(5_000));
   assert.deepEqual(queue.counts, { sent: 0, dropped: 16 });
+});
+
+test('notices: a member in failover is told nothing', async () => {
+  const { clock, node, serving, queue, ids } = notices();
+  serving.clear();
+  for (const id of ids(3)) queue.confirm(id, [node.member]);
+  for (const id of ids(3)) queue.discard(id, [node.member]);
+  await clock.run(clock.sleep(1_000));
+  assert.deepEqual([node.calls.confirm, node.calls.delete, queue.counts.dropped], [0, 0, 6]);
 });
 
 test('notices: close sends what is queued and is bounded', async () => {
