@@ -43,7 +43,15 @@ SELECT 'part of no open upload', p.upload_id, NULL, NULL FROM antipode.upload_pa
 WHERE NOT EXISTS (SELECT FROM antipode.upload u WHERE u.upload_id = p.upload_id AND u.state = 'open')
 UNION ALL
 SELECT 'replica of no blob', r.blob_id::text, NULL, NULL FROM antipode.off_map_replica r
-WHERE NOT EXISTS (SELECT FROM antipode.blob b WHERE b.id = r.blob_id)`,
+WHERE NOT EXISTS (SELECT FROM antipode.blob b WHERE b.id = r.blob_id)
+UNION ALL
+SELECT 'repair of no blob', r.blob_id::text, r.member, NULL FROM antipode.repair r
+WHERE NOT EXISTS (SELECT FROM antipode.blob b WHERE b.id = r.blob_id)
+UNION ALL
+SELECT 'nobody is to repair what a handoff stands for', r.blob_id::text, r.home, NULL FROM antipode.off_map_replica r
+JOIN antipode.blob b ON b.id = r.blob_id AND b.state = 'live'
+WHERE r.home IS NOT NULL
+  AND NOT EXISTS (SELECT FROM antipode.repair k WHERE k.blob_id = r.blob_id AND k.member = r.home)`,
 
   usage: `
 SELECT coalesce(r.bucket_id, d.bucket_id) AS bucket
