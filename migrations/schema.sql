@@ -356,6 +356,24 @@ TABLE root.resync (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+VIEW catalog.exceptions (
+  blob text -- Id of the blob, as nodes and status show it,
+  pair text -- The pair of nodes that the blob belongs on,
+  member text -- The member of the pair that lacks its replica,
+  reason text -- handoff: written while the member was away, another node stands for it; lag: acknowledged after one replica, the other follows; missing: should be there and is not; corrupt: is there and does not verify; lost: no replica was found anywhere,
+  since timestamp with time zone -- When it was noted,
+  attempts integer -- How often its repair was begun,
+  last_error text -- Why the last attempt failed,
+  found_by text -- What noted it: write, read, scrub, verify, resync, search,
+  size bigint -- Bytes of the blob,
+  bucket text -- The bucket of a version or open upload that names the blob,
+  key text -- The key of that version or upload,
+  version_id text -- The version; null for a part of an open upload,
+  upload_id text -- The open upload; null for a version,
+  part_number integer -- The part, where the object or upload has parts
+)
+-- What lacks redundancy or is lost: a row for each replica that a member should have and does not, and each version or part that names the blob. Reads all versions when there is any
+
 CREATE OR REPLACE FUNCTION antipode.abort_upload(p_bucket bigint, p_key text, p_upload text)
  RETURNS boolean
  LANGUAGE plpgsql

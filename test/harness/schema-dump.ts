@@ -49,6 +49,15 @@ SELECT format('CREATE SEQUENCE %I.%I AS %s', n.nspname, c.relname, format_type(s
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY ($1) AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'i') ORDER BY 1`;
 
+/** Views by what they promise: columns and comments. (How Postgres writes a view's query differs between its versions.) */
+const VIEWS = `
+SELECT format('VIEW %I.%I (', n.nspname, c.relname) || string_agg(format(E'\\n  %I %s -- %s', a.attname,
+         format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum)), ',' ORDER BY a.attnum)
+       || E'\\n)\\n-- ' || coalesce(obj_description(c.oid), '') AS line
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE n.nspname = ANY ($1) AND c.relkind = 'v' GROUP BY n.nspname, c.relname, c.oid ORDER BY n.nspname, c.relname`;
+
 const FUNCTIONS = `
 SELECT pg_get_functiondef(p.oid) || coalesce((
          SELECT string_agg(format(E'\\n-- GRANT EXECUTE TO %s', CASE WHEN x.grantee = 0 THEN 'public' ELSE x.grantee::regrole::text END), '' ORDER BY x.grantee::regrole::text)
@@ -78,6 +87,7 @@ export async function dumpSchema(connection: PostgresConnection): Promise<string
       ];
       parts.push([`TABLE ${name} (\n${body}\n)${options && ` WITH (${options})`}`, ...after].join('\n'));
     }
+    parts.push(...(await lines(VIEWS, SCHEMAS)));
     parts.push(...(await lines(FUNCTIONS, SCHEMAS)).map((text) => text.trimEnd()));
     return `${parts.join('\n\n')}\n`;
   } finally {

@@ -3,6 +3,8 @@
  * SQL shows, and what it costs.
  */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { systemClock } from '../../../src/base/clock.ts';
 import type { PairId } from '../../../src/base/ids.ts';
@@ -199,15 +201,31 @@ describe('catalog.exceptions', () => {
     assert.deepEqual(grants, { app: true, everybody: false });
   });
 
-  it('and the record explain themselves', async () => {
+  it('and every view of its schema are described, in the database and in docs/catalog.md', async () => {
     const { sql } = await twoGateways();
-    const silent = await sql(
-      `SELECT c.relname, a.attname FROM pg_class c
-       LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-       WHERE c.oid = 'catalog.exceptions'::regclass
-         AND (obj_description(c.oid) IS NULL OR col_description(c.oid, a.attnum) IS NULL)`,
+    const columns = (await sql(
+      `SELECT c.relname AS view, a.attname AS name,
+              obj_description(c.oid) IS NOT NULL AND col_description(c.oid, a.attnum) IS NOT NULL AS commented
+       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+       WHERE c.relnamespace = 'catalog'::regnamespace AND c.relkind = 'v' ORDER BY c.relname, a.attnum`,
+    )) as { view: string; name: string; commented: boolean }[];
+    assert.deepEqual(
+      columns.filter((column) => !column.commented),
+      [],
     );
-    assert.deepEqual(silent, []);
+    const text = await readFile(join(import.meta.dirname, '../../../docs/catalog.md'), 'utf8');
+    const sections = text.split(/^## /m);
+    for (const [view, own] of Map.groupBy(columns, (column) => column.view)) {
+      const section = sections.find((part) => part.startsWith(`\`catalog.${view}\``)) ?? '';
+      const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+      const described = rows.flatMap((row) =>
+        [...row.split(' | ')[0]!.matchAll(/`(\w+)`/g)].map((match) => match[1]!),
+      );
+      assert.deepEqual(
+        described,
+        own.map((column) => column.name),
+      );
+    }
   });
 });
 
