@@ -1,5 +1,5 @@
 /** Storage nodes as child processes: to be killed, stopped, continued and started again on the same folder and port. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { NodeMainOptions } from './node-main.ts';
@@ -9,10 +9,13 @@ const MAIN = fileURLToPath(new URL('./node-main.ts', import.meta.url));
 export class NodeProcess {
   port = 0;
   readonly #options: Omit<NodeMainOptions, 'port'>;
+  readonly #wrapper: readonly string[];
   #child: ChildProcess | null = null;
 
-  constructor(options: Omit<NodeMainOptions, 'port'>) {
+  /** `wrapper`: what stands before the command line, e.g. `ip netns exec …`. */
+  constructor(options: Omit<NodeMainOptions, 'port'>, wrapper: readonly string[] = []) {
     this.#options = options;
+    this.#wrapper = wrapper;
   }
 
   get pid(): number {
@@ -22,7 +25,9 @@ export class NodeProcess {
   /** On the port it had before, if it had one. */
   async start(): Promise<void> {
     const options: NodeMainOptions = { ...this.#options, port: this.port };
-    const child = fork(MAIN, [JSON.stringify(options)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const command = [...this.#wrapper, process.execPath, MAIN, JSON.stringify(options)];
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
+    const child = spawn(command[0]!, command.slice(1), { stdio: [...stdio] });
     this.#child = child;
     const [message] = (await Promise.race([
       once(child, 'message'),
