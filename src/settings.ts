@@ -31,6 +31,7 @@ const replication = z.strictObject({
   repairMs: milliseconds.default(2_000),
   damageMs: milliseconds.default(5_000),
   resyncMs: milliseconds.default(1_000),
+  surplusMs: milliseconds.default(30_000),
   sweepMs: milliseconds.default(600_000),
   resyncLeaseMs: milliseconds.default(15_000),
   repairBytesPerSecond: bytesPerSecond.min(1).default(64 * MIB),

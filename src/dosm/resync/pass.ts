@@ -112,6 +112,7 @@ async function giveBack(deps: PassDeps, pass: Pass, { giveBack: wanted, repairs 
   if (failed.length > 0) await deps.catalog.addRepairs(failed);
 }
 
+/** @throws {NodeError} when the member has no room: it stays out until it has */
 async function pullOwed(deps: PassDeps, pass: Pass, { pull }: Verdict, result: PassResult): Promise<void> {
   const { where, sides, lease, signal } = pass;
   result.owed += pull.filter(({ isOwed }) => isOwed).length;
@@ -135,22 +136,22 @@ async function pullOwed(deps: PassDeps, pass: Pass, { pull }: Verdict, result: P
       signal,
       onBatch,
     );
-    // A write in flight that was given up is not missed by anybody.
+    const full = failed.find(({ kind }) => kind === 'full');
+    if (full) throw new NodeError('full', where.member, full.error ?? 'no room');
+    // A write in flight that was given up is not missed by anybody, and what has a handoff is queued.
     const owed = failed.filter(({ id }) => byId.get(id)!.isOwed);
     result.failed += owed.length;
     await queueFailed(deps, pass, owed);
   }
 }
 
-/** @throws {NodeError} when the member has no room, or the twin does not answer: then nothing is known of the blobs */
+/** @throws {NodeError} when the twin does not answer: then nothing is known of the blobs */
 async function queueFailed(
   deps: PassDeps,
   { where, sides }: Pass,
   failed: readonly PullResult[],
 ): Promise<void> {
   if (failed.length === 0) return;
-  const full = failed.find(({ kind }) => kind === 'full');
-  if (full) throw new NodeError('full', where.member, full.error ?? 'no room');
   await sides.twin.status();
   await deps.catalog.addRepairs(
     failed.map(
