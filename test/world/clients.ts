@@ -44,6 +44,7 @@ export interface Tally {
 
 export class Clients {
   readonly tally: Tally = { puts: 0, gets: 0, deletes: 0, refused: 0, unknown: 0, notThere: 0 };
+  isReadOnly = false;
   readonly #world: SimWorld;
   readonly #rows: BlobRef[] = [];
   #isOver = false;
@@ -104,7 +105,7 @@ export class Clients {
     const { random, buckets } = this.#world;
     const bucket = random() < 0.7 ? buckets[0]! : pick(random, buckets);
     const key = pick(random, KEYS);
-    const draw = random();
+    const draw = this.isReadOnly ? 0.5 + random() / 2 : random();
     if (draw < 0.38) return await this.#put(gateway, front, bucket, key, since);
     if (draw < 0.48) {
       const answer = await front.delete(bucket, key);
@@ -130,7 +131,7 @@ export class Clients {
     const { random } = this.#world;
     const bytes = this.#bytes();
     const known = gateway.running!.view.current().epoch;
-    const recorded = this.#world.recordedEpoch;
+    const recorded = this.#world.recorded!.epoch;
     const failAt = random() < 0.08 ? whole(random, 0, bytes.length) : null;
     const isSlow = random() < 0.1;
     const draw = random();
@@ -141,7 +142,7 @@ export class Clients {
     if (answer.status === 200 && failAt !== null) throw new Violation('a broken body was acknowledged');
     if (answer.status === 200) this.tally.puts += 1;
     const isPlain = answer.status === 503 && !answer.isUnknown && failAt === null && !isSlow;
-    const isUpToDate = known === recorded && recorded === this.#world.recordedEpoch;
+    const isUpToDate = known === recorded && recorded === this.#world.recorded!.epoch;
     const isReplayable = bytes.length <= DOSM_TUNING.replayBytes;
     if (isPlain && isReplayable && isUpToDate && bucket.durability !== 'both-centers')
       this.#checkUnwritten(gateway, answer.why, since - SUSPECT_MS);
@@ -179,7 +180,8 @@ export class Clients {
 
   /** Whether the gateway could ask the member all the time since then, and the member answered and served. */
   #isGood(gateway: SimGateway, member: MemberId, since: number): boolean {
-    const { network, nodes } = this.#world;
+    const { network, nodes, recorded } = this.#world;
+    if (recorded!.members.get(member)!.state !== 'serving') return false;
     return network.goodSince(gateway.id, member) < since && nodes.get(member)!.goodSince() < since;
   }
 

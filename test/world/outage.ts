@@ -14,6 +14,8 @@ import { type Incident, Storm } from './storm.ts';
 export interface OutageOptions {
   readonly kinds?: readonly Incident[];
   readonly incidentsMax?: number;
+  /** Clients only read while the storm blows. */
+  readonly isReadOnly?: boolean;
   readonly mutate?: Mutate;
 }
 export interface Outcome {
@@ -67,6 +69,10 @@ async function schedule(
   world.network.duplicateRate = 0.02;
   const lanes = world.gateways.flatMap((gateway) => [0, 1].map(() => clients.run(gateway, [200, 3_000])));
   const worked = Promise.all(lanes);
+  if (o.isReadOnly) {
+    await Promise.race([world.pass(15_000), worked]);
+    clients.isReadOnly = true;
+  }
   const storm = new Storm(world, o.kinds);
   await Promise.race([storm.blow(o.incidents, [500, 12_000]), worked]);
   await world.pass(whole(world.random, 0, 5_000));

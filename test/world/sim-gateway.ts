@@ -11,12 +11,12 @@ import { createDosm, type DosmOptions, type GatewayDosm } from '../../src/dosm/c
 import { createFinder } from '../../src/dosm/find.ts';
 import { Findings } from '../../src/dosm/findings.ts';
 import { startJobs } from '../../src/jobs/start.ts';
-import type { Conditions } from '../../src/twin/condition.ts';
+import type { Conditions, ConditionView } from '../../src/twin/condition.ts';
 import type { Watched } from '../../src/twin/judge.ts';
 import { type Monitor, startMonitor } from '../../src/twin/monitor.ts';
 import { Suspicion } from '../../src/twin/suspicion.ts';
 import type { Topology } from '../../src/twin/topology.ts';
-import type { Book } from './book.ts';
+import { type Book, Violation } from './book.ts';
 import { blobIdFrom, Front } from './front.ts';
 import type { Network } from './network.ts';
 import { Process } from './process.ts';
@@ -29,12 +29,15 @@ import { type Hazard, WireClient } from './wire-client.ts';
 
 /** Times of the world's jobs: short, so that a schedule sees the end of everything. */
 export const WORLD_TIMES = {
-  intentMs: 40_000,
-  pendingGraceMs: 5_000,
-  blobGraceMs: 60_000,
-  reapMs: 5_000,
-  reclaimMs: 5_000,
+  intentMs: 30_000,
+  pendingGraceMs: 3_000,
+  blobGraceMs: 30_000,
+  reapMs: 3_000,
+  reclaimMs: 3_000,
 };
+
+/** Twice the product's: most of what a schedule costs is probes. */
+const PROBE_MS = 1_000;
 
 export interface GatewayPlace {
   readonly id: string;
@@ -65,11 +68,14 @@ export interface Running {
 /** Bugs put in on purpose stand between the gateway and what it depends on; without them everything passes as it is. */
 export interface Mutate {
   client(client: WireClient, gateway: SimGateway): WireClient;
+  /** By which a node pulls from another. */
+  peer(client: WireClient, target: SimNode): WireClient;
   catalog(catalog: Catalog, gateway: SimGateway): Catalog;
   dosm(gateway: SimGateway): Partial<DosmOptions>;
 }
 export const UNCHANGED: Mutate = {
   client: (client) => client,
+  peer: (client) => client,
   catalog: (catalog) => catalog,
   dosm: () => ({}),
 };
@@ -77,6 +83,8 @@ export const UNCHANGED: Mutate = {
 export class SimGateway {
   readonly place: GatewayPlace;
   running: Running | null = null;
+  /** What a start has made already. */
+  booting: { readonly view: ConditionView } | null = null;
   #process: Process | null = null;
   #disturbedAt = 0;
   /** When it last was let go on. */
@@ -123,15 +131,21 @@ export class SimGateway {
       this,
     );
     const log = faultFinder(place);
+    const ceased = new Ceased(place);
+    for (const client of clients.values())
+      client.onCall = (what, lastResort) => ceased.check(client.member, what, lastResort);
     const shared = { clock: process, random, log };
     const initial = await untilRead(catalog, process);
     const view = new CachedConditions(initial, { read: () => catalog.readConditions(), ...shared });
+    ceased.view = view;
+    this.booting = { view };
     const suspicion = new Suspicion();
     const monitor = startMonitor({
       ...shared,
       watched: watchedOf(topology),
       conditions: view,
       suspicion,
+      timings: { probeMs: PROBE_MS },
       probe: (member) => clients.get(member)!.status(),
       tell: (member, told) => clients.get(member)!.setCondition(told),
       declare: async (declaration) => {
@@ -194,6 +208,37 @@ export class SimGateway {
   #note(what: string): void {
     this.#disturbedAt = this.place.clock.monotonic();
     this.place.trace.note(`gateway-${what}`, this.id);
+  }
+}
+
+const DATA = new Set(['read', 'write', 'delete', 'search']);
+/** What was decided before the record was read may still be asked. */
+const CEASED_GRACE_MS = 2_500;
+
+/** Ceased means ceased: whom the gateway knows to be in failover it asks for no data. */
+class Ceased {
+  view: ConditionView | null = null;
+  readonly #outSince = new Map<MemberId, number>();
+  readonly #place: GatewayPlace;
+
+  constructor(place: GatewayPlace) {
+    this.#place = place;
+  }
+
+  check(member: MemberId, what: string, isLastResort: boolean): void {
+    const state = this.view?.stateOf(member) ?? 'serving';
+    if (state === 'serving') {
+      this.#outSince.delete(member);
+      return;
+    }
+    const now = this.#place.clock.monotonic();
+    const since = this.#outSince.get(member) ?? now;
+    this.#outSince.set(member, since);
+    const mayBe = isLastResort && state === 'resyncing';
+    if (DATA.has(what) && !mayBe && now - since > CEASED_GRACE_MS)
+      this.#place.fail(
+        new Violation(`${this.#place.id} sends a ${what} to ${member}, which it knows to be ${state}`),
+      );
   }
 }
 

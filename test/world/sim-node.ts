@@ -20,6 +20,7 @@ export class SimNode {
   process: Process | null = null;
   /** When it last was not up, running and serving, or changed its disk. */
   #disturbedAt = 0;
+  readonly #onServing: (node: SimNode) => void;
   readonly #center: string;
   #answerer!: Answerer;
   readonly #heldSince = new Map<BlobId, number>();
@@ -36,9 +37,11 @@ export class SimNode {
     peers: (from: SimNode) => PeerReads;
     onStored: (node: SimNode, id: BlobId) => void;
     onRemoved: (node: SimNode, id: BlobId) => void;
+    onServing: (node: SimNode) => void;
   }) {
     this.member = o.member;
     this.#center = o.center;
+    this.#onServing = o.onServing;
     this.#clock = o.clock;
     this.#trace = o.trace;
     const own = {
@@ -141,7 +144,10 @@ export class SimNode {
   async setCondition(condition: { state: NodeState; epoch: Epoch }): Promise<NodeStatus> {
     const before = this.core.state;
     const status = await this.core.setCondition(condition);
-    if (this.core.state !== before) this.#note(`is-${this.core.state}`, `epoch ${condition.epoch}`);
+    if (this.core.state !== before) {
+      this.#note(`is-${this.core.state}`, `epoch ${condition.epoch}`);
+      if (this.core.state === 'serving') this.#onServing(this);
+    }
     return status;
   }
 

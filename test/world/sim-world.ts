@@ -4,8 +4,8 @@
  * and on the disks is noted in the trace and checked against the book.
  */
 import type { Random } from '../../src/base/clock.ts';
-import type { BlobId, Epoch, MemberId } from '../../src/base/ids.ts';
-import { FIRST_EPOCH } from '../../src/twin/condition.ts';
+import type { BlobId, MemberId } from '../../src/base/ids.ts';
+import type { Conditions } from '../../src/twin/condition.ts';
 import { buildTopology } from '../../src/twin/load.ts';
 import type { Topology } from '../../src/twin/topology.ts';
 import { ModelCatalog } from '../model/model-catalog.ts';
@@ -18,7 +18,7 @@ import { type Mutate, SimGateway, UNCHANGED } from './sim-gateway.ts';
 import { SimNode } from './sim-node.ts';
 import { Trace } from './trace.ts';
 import { VirtualClock } from './virtual-clock.ts';
-import { checkRemoved, watchCatalog } from './watch-catalog.ts';
+import { checkAdmitted, checkRemoved, watchCatalog } from './watch-catalog.ts';
 import { type Hazard, WireClient } from './wire-client.ts';
 
 export interface WorldPlan {
@@ -41,17 +41,19 @@ export class SimWorld {
   readonly model: ModelCatalog;
   readonly book = new Book();
   readonly buckets: FrontBucket[] = [];
-  /** The cluster's, after the last change of the record. */
-  recordedEpoch: Epoch = FIRST_EPOCH;
+  /** The record after its last change. */
+  recorded: Conditions | null = null;
   /** Rejects with the first promise that is found broken, wherever that is. */
   readonly violated: Promise<never>;
   fail!: (error: unknown) => void;
+  readonly #mutate: Mutate;
   /** Set by a schedule. */
   onNode: Hazard = () => {};
   onCatalog: (point: CatalogPoint) => void = () => {};
 
   constructor(plan: WorldPlan) {
     const { clock, trace, book } = this;
+    this.#mutate = plan.mutate ?? UNCHANGED;
     this.violated = new Promise((_, reject) => {
       this.fail = reject;
     });
@@ -74,6 +76,7 @@ export class SimWorld {
       trace.note(home ? 'handoff-stored' : 'stored', `${node.member} ${id} ${home ?? ''}`);
       book.held(node.member, id);
     };
+    const onServing = (node: SimNode) => void checkAdmitted(this, node).catch(this.fail);
     const onRemoved = (node: SimNode, id: BlobId) => {
       trace.note('removed', `${node.member} ${id}`);
       void checkRemoved(this, node, id).catch(this.fail);
@@ -90,6 +93,7 @@ export class SimWorld {
           peers: (from) => this.#peersOf(from),
           onStored,
           onRemoved,
+          onServing,
         }),
       ]),
     );
@@ -99,7 +103,7 @@ export class SimWorld {
       (center, index) =>
         new SimGateway({
           ...{ id: `gateway-${index + 1}`, center, topology, clock, network, nodes: this.nodes, book, trace },
-          ...{ model: watched, random, mutate: plan.mutate ?? UNCHANGED },
+          ...{ model: watched, random, mutate: this.#mutate },
           fail: this.fail,
           hazard: (point) => this.onNode(point),
           catalogHazard: (gateway) => (point) => this.onCatalog({ ...point, gateway }),
@@ -108,11 +112,12 @@ export class SimWorld {
   }
 
   #peersOf(from: SimNode): PeerReads {
-    return (member) =>
-      new WireClient({
-        ...{ from: from.process!, node: this.nodes.get(member)!, network: this.network },
-        hazard: (point) => this.onNode(point),
-      });
+    return (member) => {
+      const node = this.nodes.get(member)!;
+      const hazard: Hazard = (point) => this.onNode(point);
+      const wire = new WireClient({ from: from.process!, node, network: this.network, hazard });
+      return this.#mutate.peer(wire, node);
+    };
   }
 
   async start(): Promise<void> {
@@ -126,6 +131,7 @@ export class SimWorld {
       this.buckets.push({ id: made.value.id, name, durability });
     }
     await this.model.registerTopology(this.topology);
+    this.recorded = await this.model.readConditions();
     for (const node of this.nodes.values()) node.start();
     for (const gateway of this.gateways) gateway.start();
     while (this.gateways.some(({ running }) => !running)) await this.pass(100);

@@ -27,6 +27,7 @@ export const INCIDENTS = {
   operator: 8,
   killCenter: 4,
   cutCenter: 5,
+  splitView: 4,
   packetLoss: 4,
   strike: 10,
 } as const;
@@ -144,14 +145,11 @@ export class Storm {
     node.start();
   }
 
-  /** One byte of one copy turns, where another copy is sound. */
+  /** A byte turns in some of a node's copies, where another copy is sound. */
   async rot(): Promise<void> {
     const node = this.#someNode();
-    const ids = [...node.blobs.keys()];
-    if (ids.length === 0) return;
-    const id = pick(this.#random, ids);
-    if (this.#soundCopies(id).filter((other) => other !== node).length === 0) return;
-    node.rot(id);
+    for (const id of [...node.blobs.keys()])
+      if (this.#random() < 0.4 && this.#soundCopies(id).some((other) => other !== node)) node.rot(id);
   }
 
   /** Its twin serves, and has or somebody else has, whatever is on it; nothing on it is just being written. */
@@ -211,6 +209,14 @@ export class Storm {
       ...[ROOT, DIRECTORY],
     ];
     await this.#cut(inside.flatMap((one) => outside.map((other): [string, string] => [one, other])));
+  }
+
+  /** One gateway sees one center, another gateway the other; both see the catalog. */
+  async splitView(): Promise<void> {
+    const [one, other] = this.#world.gateways;
+    const to = (gateway: SimGateway, center: string) =>
+      this.#nodesOf(center).map(({ member }): [string, string] => [gateway.id, member]);
+    await this.#cut([...to(one!, 'b'), ...to(other!, 'a')]);
   }
 
   async slowLine(): Promise<void> {

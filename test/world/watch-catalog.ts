@@ -53,8 +53,8 @@ export function watchCatalog(model: Catalog, world: SimWorld): Catalog {
         `${answer.outcome === 'done' ? 'condition' : 'no-condition'}-${change.to}`,
         `${subject} by ${change.decidedBy}: ${change.why} ${answer.reason ?? ''}`,
       );
-      world.recordedEpoch = (await world.model.readConditions()).epoch;
-      if (answer.outcome === 'done' && !change.force) await checkPairs(world);
+      world.recorded = await world.model.readConditions();
+      if (answer.outcome === 'done') await checkPairs(world);
       return answer;
     },
   };
@@ -102,4 +102,16 @@ export async function checkRemoved(world: SimWorld, from: SimNode, id: BlobId): 
     throw new Violation(
       `${from.member} gave up its handoff of ${id}, which ${without.join(' and ')} never had`,
     );
+}
+
+/** Whoever begins to serve has what rows promise on it, or the lack is listed. */
+export async function checkAdmitted(world: SimWorld, node: SimNode): Promise<void> {
+  const { model, topology } = world;
+  const { member } = node;
+  const { id: pair } = [...topology.pairs.values()].find(({ members }) => members.includes(member))!;
+  const listed = new Set((await model.listRepairs({ member, max: 100_000 })).map(({ blob }) => blob.id));
+  for (const { id, absent = [] } of await model.listBlobs({ pair, max: 100_000 })) {
+    if (node.blobs.has(id) || absent.includes(member) || listed.has(id)) continue;
+    throw new Violation(`${member} begins to serve without ${id}, and no repair says so`);
+  }
 }

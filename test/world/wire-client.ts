@@ -3,6 +3,7 @@
  * the real client promises: deadlines, error kinds, one call of a handle at a time. A call that was given up still
  * happens on the node when it arrives there; a killed node resets its connections, a killed caller never hears more.
  */
+import { OVER } from '../../src/base/clock.ts';
 import type { BlobId, Epoch } from '../../src/base/ids.ts';
 import {
   type BlobReader,
@@ -35,12 +36,15 @@ interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** The message may come twice. */
   readonly mayRepeat?: boolean;
+  readonly isLastResort?: boolean;
 }
 /** A pull and a check work on many blobs. */
 const LONG_MS = 60_000;
 
 export class WireClient implements NodeClient, NodeControl {
   readonly member: NodeClient['member'];
+  /** Told of every question before it is sent. */
+  onCall: (what: string, isLastResort: boolean) => void = () => {};
   readonly #from: Process;
   readonly #node: SimNode;
   readonly #network: Network;
@@ -73,7 +77,12 @@ export class WireClient implements NodeClient, NodeControl {
     options?: { epoch?: Epoch; signal?: AbortSignal; lastResort?: boolean; purpose?: 'replication' },
   ): Promise<BlobReader> {
     const { signal, ...rest } = options ?? {};
-    const core = await this.call('read', () => this.#node.core.read(id, blob, range, rest), { signal });
+    const isControl = rest.purpose === 'replication';
+    const core = await this.call(
+      isControl ? 'replicate' : 'read',
+      () => this.#node.core.read(id, blob, range, rest),
+      { signal, isLastResort: rest.lastResort === true },
+    );
     return new WireReader(this, core);
   }
 
@@ -124,6 +133,7 @@ export class WireClient implements NodeClient, NodeControl {
   /** One question and its answer. */
   call<T>(what: string, run: () => Promise<T>, options: CallOptions = {}): Promise<T> {
     const { signal, deadlineMs = FAKE_DEADLINES.firstByteMs } = options;
+    this.onCall(what, options.isLastResort === true);
     return new Promise<T>((resolve, reject) => {
       if (signal?.aborted) return reject(this.error('aborted', what));
       let isOver = false;
@@ -199,7 +209,7 @@ abstract class Handle {
   protected end(): boolean {
     const wasOpen = this.#isOpen;
     this.#isOpen = false;
-    this.closed.abort();
+    this.closed.abort(OVER);
     return wasOpen;
   }
 
