@@ -186,3 +186,15 @@ test('pauses grow from a second to five minutes', () => {
   );
   assert(retryMsOf(30, () => 0.5) < HOUR_MS);
 });
+
+test('lost is not said while a member that may have it is failed over', async () => {
+  const store = await Store.open();
+  const blob = await store.write('key');
+  store.node(A11).blobs.delete(blob.id);
+  await store.away(B11);
+  await missing(store, blob.id);
+  await store.repairAll({ ...store.gateway(), find: async () => [] });
+  const [listed] = await repairsOf(store);
+  assert.equal(listed?.reason, 'missing');
+  assert.match(listed.lastError ?? '', /not asked: node-b11/);
+});

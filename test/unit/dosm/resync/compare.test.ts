@@ -58,8 +58,13 @@ test('10,000 blobs of which 3 differ: a thousandth of them is listed', async () 
 
 test('handoffs are no difference', async () => {
   const store = await Store.open();
-  store.place(A11, store.blobOf('parked'), { handoffFor: B11 });
+  const parked = store.blobOf('parked');
+  store.place(A11, parked, { handoffFor: B11 });
   assert.deepEqual((await compareAll(store)).found, []);
+  // Not even in a range that differs.
+  const id = `${parked.id.slice(0, 4)}${'0'.repeat(28)}` as typeof parked.id;
+  store.place(B11, { ...store.blobOf('other'), id });
+  assert.deepEqual((await compareAll(store)).found, [`${id} theirs`]);
 });
 
 test('an empty side is listed without a second look, page by page', async () => {

@@ -14,6 +14,7 @@ import type { ReplicaClient, WholeCatalog } from '../../../../src/dosm/resync/ty
 import { DigestTreeBuilder } from '../../../../src/nodes/digest-tree.ts';
 import type { WriteIntent } from '../../../../src/nodes/protocol.ts';
 import { type Conditions, type ConditionView, viewOf } from '../../../../src/twin/condition.ts';
+import type { Topology } from '../../../../src/twin/topology.ts';
 import { ModelCatalog } from '../../../model/model-catalog.ts';
 import type { FakeNode } from '../../../world/fake-node.ts';
 import { makeWorld, type World } from '../../../world/world.ts';
@@ -35,6 +36,7 @@ class OpenCatalog extends ModelCatalog {
   }
 }
 
+export type GatewayParts = ResyncDeps & { readonly catalog: WholeCatalog; readonly topology: Topology };
 type Step = (name: string) => void | Promise<void>;
 
 export class Store {
@@ -168,7 +170,7 @@ export class Store {
   // --------------------------------------------------------------------------------------------- gateways
 
   /** What a gateway works with; `step` is told of each call before and after it. */
-  gateway(owner = 'gateway-1', step: Step = () => {}): ResyncDeps {
+  gateway(owner = 'gateway-1', step: Step = () => {}): GatewayParts {
     const catalog = watched('catalog', this.catalog as WholeCatalog, step);
     let known = this.catalog.conditions;
     const view: ConditionView = {

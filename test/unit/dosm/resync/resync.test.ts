@@ -39,6 +39,19 @@ describe('a member that was away', () => {
     assert.equal(state?.lag, 0);
   });
 
+  test('drops what died before it pulls anything', async () => {
+    const store = await outage();
+    await reclaimOnTwin(store);
+    await store.back(A11);
+    const order: string[] = [];
+    const deps = store.gateway('gateway-1', (call) => {
+      if (/^before node-a11.(drop|pull)$/.test(call)) order.push(call.slice(16));
+    });
+    await store.resync(A11, deps);
+    assert(order.includes('drop') && order.includes('pull'));
+    assert(order.lastIndexOf('drop') < order.indexOf('pull'), order.join());
+  });
+
   test('keeps what died and its twin still has: reads of it may flow, and reclaim is to come', async () => {
     const store = await outage();
     await store.back(A11);
@@ -73,6 +86,19 @@ describe('a member that was away', () => {
     assert.equal(await store.resync(A11), 'serving');
   });
 
+  test('is left to a gateway that has taken the lease meanwhile', async () => {
+    const store = await outage();
+    await store.back(A11);
+    const epoch = store.catalog.conditions.pairEpochs.get(P11)!;
+    const deps = store.gateway('gateway-1', async (call) => {
+      if (call !== 'before node-a11.pull') return;
+      await store.catalog.leaseResync({ member: A11, epoch, owner: 'gateway-1', leaseMs: 0 });
+      await store.catalog.leaseResync({ member: A11, epoch, owner: 'gateway-2', leaseMs: 15_000 });
+    });
+    assert.equal(await store.resync(A11, deps), 'elsewhere');
+    assert.equal(store.catalog.conditions.members.get(A11)?.state, 'resyncing');
+  });
+
   test('stays out when it is failed over again meanwhile', async () => {
     const store = await outage();
     await store.back(A11);
@@ -82,6 +108,19 @@ describe('a member that was away', () => {
     assert.equal(await store.resync(A11, deps), 'void');
     assert.equal(store.catalog.conditions.members.get(A11)?.state, 'failed-over');
     assert.notEqual(store.node(A11).state, 'serving');
+  });
+
+  test('leaves a later return to whoever begins it', async () => {
+    const store = await outage();
+    await store.back(A11);
+    const deps = store.gateway('gateway-1', async (call) => {
+      if (call !== 'before node-a11.pull') return;
+      await store.change(A11, 'failed-over');
+      await store.change(A11, 'resyncing');
+      await deps.view.reload();
+    });
+    assert.equal(await store.resync(A11, deps), 'void');
+    assert.equal(store.catalog.conditions.members.get(A11)?.state, 'resyncing');
   });
 
   test('waits for a twin that dies, and goes on when it is back', async () => {
@@ -135,6 +174,21 @@ describe('a member that was away', () => {
     await store.back(A11);
     assert.equal(await store.resync(A11), 'serving');
     await store.assertWhole();
+  });
+
+  test('lists what it could not give its twin', async () => {
+    const store = await Store.open();
+    const blob = await store.write('lost on the twin');
+    await store.away(A11);
+    store.node(B11).blobs.delete(blob.id);
+    store.node(A11).rotten.add(blob.id);
+    await store.back(A11);
+    assert.equal(await store.resync(A11), 'serving');
+    const repairs = await store.catalog.listRepairs({ max: 10 });
+    assert.deepEqual(
+      repairs.map((repair) => [repair.member, repair.blob.id]),
+      [[B11, blob.id]],
+    );
   });
 
   test('replaces what it has wrongly under the right id, and its twin', async () => {
@@ -191,6 +245,9 @@ test('handoffs that it holds for others: those that stand for nobody go, the oth
   store.place(holder, over, { handoffFor: A12 });
   store.place(holder, pending, { handoffFor: A12, state: 'pending' });
   assert.equal(holder, 'node-b11');
+  // Home already, and still on record: it goes when its repair has ended.
+  store.node(A12).faults = {};
+  store.place(A12, live);
   await store.away(B11);
   await store.back(B11);
   assert.equal(await store.resync(B11), 'serving');
