@@ -3,7 +3,8 @@
  * Two nodes with equal sums have the same blobs, so that comparing them costs the difference and not what is stored.
  * Invariant: the sums are those of the set of blobs that was added and not removed, whatever the order.
  * A blob's digest = SHA-256 of (id, 16 bytes; size, 8 bytes big-endian; root, 32 bytes). A start adds what the index
- * names: 2.3 µs a record on the reference machine, 0.4 µs of it the scan that was there before; 2.3 MB whatever is stored.
+ * names: 2 to 4 µs of processor time a record beside the 3 to 4 of the scan that there has to be (100,000 records, on a
+ * busy machine of two cores); 2.3 MB of memory, whatever is stored.
  */
 import { hash } from 'node:crypto';
 import type { BlobId } from '../base/ids.ts';

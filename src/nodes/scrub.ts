@@ -12,12 +12,11 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { type Clock, OVER } from '../base/clock.ts';
 import type { BlobId } from '../base/ids.ts';
-import type { BlobStore } from './blob-store/blob-store.ts';
-import { verifyBlob } from './blob-store/verify-blob.ts';
+import { type Verdict, type VerifiableStore, verifyBlob } from './blob-store/verify-blob.ts';
 import type { ScrubCommand } from './control-codec.ts';
 import { blobIdSchema } from './entry-codec.ts';
 import { Pace } from './pace.ts';
-import type { InventoryEntry, ScrubStatus } from './protocol.ts';
+import type { Damage, InventoryEntry, ScrubStatus } from './protocol.ts';
 
 export const SCRUB_BYTES_PER_SECOND = 8 * 1024 * 1024;
 export const SCRUB_ROUND_MS = 7 * 24 * 3_600_000;
@@ -33,8 +32,15 @@ const REST_MS = 60_000;
 const AFTER_ERROR_MS = 60_000;
 const NAME = 'scrub';
 
+/** What of a store the scrub needs. */
+export interface ScrubbedStore extends VerifiableStore {
+  readonly notes: { get(name: string): unknown; put(name: string, document: object): Promise<void> };
+  inventory(query: { after?: BlobId; max: number }): readonly InventoryEntry[];
+  report(id: BlobId, kind: Damage['kind']): Promise<void>;
+}
+
 export interface ScrubOptions {
-  readonly store: BlobStore;
+  readonly store: ScrubbedStore;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn' | 'error'>;
   readonly bytesPerSecondMax: number;
@@ -108,7 +114,7 @@ export class Scrub {
     while (!signal.aborted) {
       try {
         if (this.#begin()) await this.#round();
-        await this.#rest(REST_MS);
+        if (!this.#startAsked || this.#pace.bytesPerSecondMax === 0) await this.#rest(REST_MS);
       } catch (error) {
         if (signal.aborted) break;
         this.#options.log.error({ err: error }, 'the scrub was interrupted');
@@ -165,21 +171,33 @@ export class Scrub {
   }
 
   async #verify(entry: InventoryEntry): Promise<void> {
-    const { store, log } = this.#options;
-    const { signal } = this.#ended;
+    const { store, log, clock } = this.#options;
     const progress = this.#progress;
-    const verdict = await verifyBlob(store, entry, async (bytes) => {
-      await this.#yield();
-      await this.#pace.take(bytes + BLOB_COST_BYTES, signal);
-      progress.bytes += bytes;
-    });
+    const verdict = await this.#read(entry, progress);
     if (verdict === 'missing' || verdict === 'corrupt') {
       log.warn({ blob: entry.id, damage: verdict }, 'the scrub found damage');
       await store.report(entry.id, verdict);
     }
     progress.blobs += 1;
     progress.cursor = entry.id;
-    if (this.#options.clock.monotonic() - this.#savedAt >= SAVE_MS) await this.#save();
+    if (clock.monotonic() - this.#savedAt >= SAVE_MS) await this.#save();
+  }
+
+  /** null: it could not be told, and the round goes on. */
+  async #read(entry: InventoryEntry, progress: Progress): Promise<Verdict | null> {
+    const { store, log } = this.#options;
+    const { signal } = this.#ended;
+    try {
+      return await verifyBlob(store, entry, async (bytes) => {
+        await this.#yield();
+        await this.#pace.take(bytes + BLOB_COST_BYTES, signal);
+        progress.bytes += bytes;
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      log.error({ blob: entry.id, err: error }, 'the scrub could not read a blob');
+      return null;
+    }
   }
 
   async #yield(): Promise<void> {

@@ -16,11 +16,12 @@ import type { InventoryEntry } from '../protocol.ts';
 import type { BlobSource, BlobStore } from './blob-store.ts';
 import { isUnreadable } from './large-file.ts';
 
+export type VerifiableStore = Pick<BlobStore, 'readSmall' | 'openLarge' | 'isNamed'>;
 export type Verdict = 'sound' | 'missing' | 'corrupt' | 'removed';
 
 /** `before` is awaited before each read of so many bytes: it may wait, and ends the work by throwing. */
 export async function verifyBlob(
-  store: BlobStore,
+  store: VerifiableStore,
   entry: InventoryEntry,
   before: (bytes: number) => Promise<void>,
 ): Promise<Verdict> {
@@ -32,7 +33,7 @@ export async function verifyBlob(
 }
 
 async function verifySmall(
-  store: BlobStore,
+  store: VerifiableStore,
   { id, size, root }: InventoryEntry,
   before: (bytes: number) => Promise<void>,
 ): Promise<Verdict> {
@@ -50,7 +51,7 @@ async function verifySmall(
 }
 
 async function verifyLarge(
-  store: BlobStore,
+  store: VerifiableStore,
   entry: InventoryEntry,
   before: (bytes: number) => Promise<void>,
 ): Promise<Verdict> {

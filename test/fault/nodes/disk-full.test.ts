@@ -3,7 +3,6 @@
  * was acknowledged stays readable and right, and writes are taken again when room returns.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -12,30 +11,14 @@ import {
   clientTo,
   randomBlob,
   readBlob,
-  scratchFolder,
   startTestNode,
   type TestBlob,
   writeBlob,
 } from '../../integration/nodes/fixture.ts';
+import { smallDisk } from './small-disk.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-
-const run = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
-
-/** null where mounting is not allowed. */
-async function smallDisk(sizeMib: number): Promise<({ path: string } & AsyncDisposable) | null> {
-  const path = await scratchFolder();
-  const release = async (): Promise<void> => {
-    run('umount', path);
-    await rm(path, { recursive: true, force: true });
-  };
-  if (!run('mount', '-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'tmpfs', path)) {
-    await release();
-    return null;
-  }
-  return { path, [Symbol.asyncDispose]: release };
-}
 
 /** Writes until the node says 'full'; the blobs that were acknowledged. */
 async function fill(write: (blob: TestBlob) => Promise<void>, sizeBytes: number): Promise<TestBlob[]> {
@@ -87,7 +70,7 @@ describe('a full disk', () => {
             await client.delete(kept.slice(0, 8).map(({ id }) => id));
             kept.splice(0, 8);
           } else {
-            assert.ok(run('mount', '-o', 'remount,size=48m', disk.path));
+            disk.grow(48);
           }
           await new Promise((resolve) => setTimeout(resolve, 300)); // the figure of free bytes is 200 ms old at most
           const last = randomBlob(sizeBytes);

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { NodeOptions } from '../../../src/nodes/server.ts';
 import { startTestNode } from '../../integration/nodes/fixture.ts';
 
 export interface NodeProcess extends AsyncDisposable {
@@ -13,8 +14,9 @@ export interface NodeProcess extends AsyncDisposable {
 
 const READY_MS = 20_000;
 
-export async function spawnNode(folder: string): Promise<NodeProcess> {
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), folder], {
+/** `options`: whatever JSON can say of NodeOptions. */
+export async function spawnNode(folder: string, options: Partial<NodeOptions> = {}): Promise<NodeProcess> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), folder, JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const [line] = (await once(child.stdout!, 'data', { signal: AbortSignal.timeout(READY_MS) })) as [Buffer];
@@ -27,7 +29,7 @@ export async function spawnNode(folder: string): Promise<NodeProcess> {
 }
 
 if (import.meta.main) {
-  const node = await startTestNode(process.argv[2]!);
+  const node = await startTestNode(process.argv[2]!, JSON.parse(process.argv[3]!) as Partial<NodeOptions>);
   process.on('disconnect', () => process.exit(0));
   console.log(node.port);
 }
