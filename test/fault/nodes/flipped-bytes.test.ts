@@ -1,7 +1,6 @@
 /** Bytes that change on the disk: the read fails as corrupt, and what was yielded before is right. */
 import assert from 'node:assert/strict';
-import { open, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { LIMITS } from '../../../src/base/limits.ts';
 import { NodeError } from '../../../src/nodes/protocol.ts';
@@ -15,17 +14,9 @@ import {
   startTestNode,
   writeBlob,
 } from '../../integration/nodes/fixture.ts';
+import { fileOf, flip, flipSmall } from './flip.ts';
 
 const isCorrupt = (error: unknown): boolean => error instanceof NodeError && error.kind === 'corrupt';
-
-async function flip(path: string, position: number): Promise<void> {
-  const file = await open(path, 'r+');
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, position);
-  byte[0]! ^= 0x10;
-  await file.write(byte, 0, 1, position);
-  await file.close();
-}
 
 describe('a byte that flips on the disk', () => {
   it('in a large blob: bytes, chunk digests and page list are each caught', async () => {
@@ -35,7 +26,7 @@ describe('a byte that flips on the disk', () => {
     for (const position of [0, 5, LIMITS.chunkBytes + 1, size - 1, size, size + 40, size + trailer - 1]) {
       const blob = randomBlob(size);
       await writeBlob(running.client, blob);
-      await flip(join(running.folder, 'blobs', blob.id.slice(0, 2), blob.id), position);
+      await flip(fileOf(running.folder, blob), position);
       const reader = await running.client.read(blob.id, blob, { firstChunk: 0, lastChunk: 2 });
       const chunks = chunksOf(blob.bytes);
       await assert.rejects(async () => {
@@ -51,7 +42,7 @@ describe('a byte that flips on the disk', () => {
     await using running = await nodeAndClient();
     const blob = randomBlob(3 * LIMITS.chunkBytes);
     await writeBlob(running.client, blob);
-    const path = join(running.folder, 'blobs', blob.id.slice(0, 2), blob.id);
+    const path = fileOf(running.folder, blob);
     await writeFile(path, (await readFile(path)).subarray(0, LIMITS.chunkBytes));
     await assert.rejects(readBlob(running.client, blob), NodeError);
   });
@@ -65,11 +56,7 @@ describe('a byte that flips on the disk', () => {
     await client.close();
     await first.close();
 
-    const [data] = (await readdir(join(folder, 'index'))).filter((name) => name.startsWith('data'));
-    const path = join(folder, 'index', data!);
-    const position = (await readFile(path)).indexOf(blob.bytes.subarray(10_000, 10_100));
-    assert.ok(position > 0, 'the bytes are in the file');
-    await flip(path, position);
+    await flipSmall(folder, blob);
 
     const second = await startTestNode(folder);
     const again = clientTo(second.port);

@@ -109,6 +109,14 @@ describe('a stranger', () => {
       { path: `/v1/blobs/${newBlobId()}?first=0&last=0` },
       { path: '/v1/blobs/../../identity.json' },
       { method: 'POST', path: '/v1/delete', body: Buffer.from(JSON.stringify({ ids: [blob.id] })) },
+      ...['condition', 'pull', 'drop', 'check', 'damage/forget', 'scrub', 'search'].map((name) => ({
+        method: 'POST',
+        path: `/v1/${name}`,
+        body: Buffer.from(JSON.stringify({ ids: [blob.id], state: 'fenced', epoch: 9, start: true })),
+      })),
+      { path: '/v1/digests' },
+      { path: '/v1/damage?max=5' },
+      { path: `/v1/blobs/${blob.id}?first=0&last=0&purpose=replication` },
       { method: 'PUT', path: `/v1/blobs/${blob.id}?size=5`, body: Buffer.alloc(101) },
       { method: 'OPTIONS', path: '*' },
       { headers: { [AUTH_HEADER]: 'v1.1.AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' } },
@@ -245,6 +253,14 @@ describe('a member that misbehaves', () => {
       `/v1/blobs/${id}`,
       '/v1/nothing',
       '/v1/inventory?max=1001',
+      '/v1/inventory?max=1&prefix=abc',
+      '/v1/inventory?max=1&prefix=..',
+      '/v1/inventory?max=1&scope=all',
+      '/v1/digests?prefix=abcd',
+      '/v1/digests?prefix=zz',
+      '/v1/damage',
+      '/v1/damage?max=1001',
+      `/v1/blobs/${id}?first=0&last=0&purpose=curiosity`,
     ]) {
       assert.equal(
         (await ask(running.node.port, { path: target, headers: signed('GET', target) })).status,
@@ -257,6 +273,45 @@ describe('a member that misbehaves', () => {
         .status,
       400,
     );
+  });
+
+  it('is refused: conditions, copies and commands that make no sense, without any effect', async () => {
+    await using running = await nodeAndClient();
+    const sources = [{ member: 'node-b11', address: '127.0.0.1', port: 7100 }];
+    const blob = {
+      id: newBlobId(),
+      size: 5,
+      root: 'a'.repeat(64),
+      state: 'pending',
+      intent: intentOf(),
+    };
+    for (const [path, value] of [
+      ['condition', { state: 'failed-over', epoch: 3 }],
+      ['condition', { state: 'fenced', epoch: 0 }],
+      ['condition', { state: 'fenced', epoch: '7' }],
+      ['condition', { state: 'fenced', epoch: 1.5 }],
+      ['pull', { sources, blobs: [{ ...blob, id: '../../x' }] }],
+      ['pull', { sources, blobs: [{ ...blob, size: 0 }] }],
+      ['pull', { sources, blobs: [{ ...blob, root: 'aa' }] }],
+      ['pull', { sources, blobs: [{ ...blob, intent: {} }] }],
+      ['pull', { sources: [{ ...sources[0], port: 0 }], blobs: [blob] }],
+      ['pull', { sources: [{ ...sources[0], address: 'file:///etc/passwd' }], blobs: [blob] }],
+      ['pull', { sources: [{ ...sources[0], member: 'a b' }], blobs: [blob] }],
+      ['pull', { sources, blobs: [blob], bytesPerSecondMax: -1 }],
+      ['drop', { ids: ['..'] }],
+      ['check', { ids: 'all' }],
+      ['damage/forget', { ids: [7] }],
+      ['scrub', { bytesPerSecondMax: 'fast' }],
+      ['scrub', []],
+    ] as const) {
+      const body = Buffer.from(JSON.stringify(value));
+      const target = `/v1/${path}`;
+      const headers = signed('POST', target, { body });
+      const answer = await ask(running.node.port, { method: 'POST', path: target, headers, body });
+      assert.equal(answer.status, 400, `${path} ${JSON.stringify(value)}`);
+    }
+    const { state, epoch, blobs } = await running.client.status();
+    assert.deepEqual([state, epoch, blobs], ['serving', 1, 0]);
   });
 
   it('cannot have a chunk, a root or a trailer accepted that does not verify', async () => {
