@@ -2,6 +2,7 @@
  * Copies blobs from other nodes to this one, node to node. Every chunk is verified against the root that the caller
  * brought before it is written; a blob becomes visible whole, durable and with the state that was asked for, or not at
  * all. Invariant: what is here and verifies is never given up; what does not is replaced by good bytes in one step.
+ * A source that is silent is passed over for the rest of the request, so that it costs a deadline or two and not one a blob.
  * Bounded: BLOBS_MAX at once on the node, each with about a MiB in memory, BLOBS_PER_REQUEST_MAX of one request.
  */
 import type { Logger } from 'pino';
@@ -19,6 +20,7 @@ import {
   type NodeClient,
   type NodeDeadlines,
   NodeError,
+  type NodeErrorKind,
   type PullRequest,
   type PullResult,
 } from './protocol.ts';
@@ -29,9 +31,18 @@ const BLOBS_PER_REQUEST_MAX = 8;
 /** Nobody waits for the first byte here, so a busy source gets more time than it has with a gateway. */
 const DEADLINES: NodeDeadlines = { connectMs: 500, firstByteMs: 2_000, stallMs: 3_000 };
 
+/** A source that was silent so often in a row is not asked again for the same request. */
+const SILENCES_MAX = 3;
+const SILENT: ReadonlySet<NodeErrorKind> = new Set(['unreachable', 'timeout']);
+
 type Wanted = PullRequest['blobs'][number];
+interface Source {
+  readonly client: NodeClient;
+  silences: number;
+  lastSilence: NodeError | null;
+}
 interface Job {
-  readonly sources: readonly NodeClient[];
+  readonly sources: readonly Source[];
   readonly pace: Pace;
   readonly work: Work;
 }
@@ -56,9 +67,10 @@ export class Puller {
   /** One result for each blob, in order. Rejects when the work is called off. */
   async pull(request: PullRequest, work: Work): Promise<PullResult[]> {
     const { secret, clock } = this.#options;
-    const sources = request.sources.map((source) =>
-      createNodeClient({ ...source, secret, deadlines: DEADLINES, clock }),
-    );
+    const sources = request.sources.map((source): Source => {
+      const client = createNodeClient({ ...source, secret, deadlines: DEADLINES, clock });
+      return { client, silences: 0, lastSilence: null };
+    });
     const job: Job = { sources, pace: new Pace(clock, request.bytesPerSecondMax ?? 0), work };
     const results: PullResult[] = [];
     let next = 0;
@@ -75,7 +87,7 @@ export class Puller {
       for (const end of ended) if (end.status === 'rejected') throw end.reason;
       return results;
     } finally {
-      await Promise.all(sources.map((source) => source.close().catch(() => {})));
+      await Promise.all(sources.map(({ client }) => client.close().catch(() => {})));
     }
   }
 
@@ -126,12 +138,19 @@ export class Puller {
   async #copy(wanted: Wanted, job: Job): Promise<void> {
     let failure: NodeError | null = null;
     for (const source of job.sources) {
+      if (source.silences >= SILENCES_MAX) {
+        failure = source.lastSilence;
+        continue;
+      }
       try {
-        await this.#copyFrom(source, wanted, job);
+        await this.#copyFrom(source.client, wanted, job);
+        source.silences = 0;
         return;
       } catch (error) {
         if (!(error instanceof NodeError) || job.work.signal.aborted) throw error;
         failure = error;
+        source.silences = SILENT.has(error.kind) ? source.silences + 1 : 0;
+        source.lastSilence = error;
       }
     }
     throw failure ?? new Error('no source was named');

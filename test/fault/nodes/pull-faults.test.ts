@@ -100,6 +100,31 @@ describe('a source in mid-body', () => {
   }
 });
 
+describe('a source that is silent', () => {
+  it('is not waited for again and again by one request', async () => {
+    const folder = await scratchFolder();
+    await using good = await source(SECOND);
+    await using target = await nodeAndClient();
+    await using silent = await spawnNode(folder, { member: SOURCE });
+    const blobs = Array.from({ length: 200 }, () => randomBlob(100));
+    for (const blob of blobs) await writeBlob(good.client, blob);
+    const missing = Array.from({ length: 200 }, () => randomBlob(100));
+    silent.child.kill('SIGSTOP');
+    const first = at(SOURCE, silent.port);
+    const startedAt = performance.now();
+    const results = await target.client.pull({
+      sources: [first, at(SECOND, good.node.port)],
+      blobs: blobs.map(wanted),
+    });
+    assert.ok(results.every(({ outcome }) => outcome === 'pulled'));
+    const failed = await target.client.pull({ sources: [first], blobs: missing.map(wanted) });
+    assert.ok(failed.every(({ outcome, kind }) => outcome === 'failed' && kind === 'timeout'));
+    // Each deadline is 2.5 s and eight blobs are under way at once: 400 of them would take two minutes.
+    assert.ok(performance.now() - startedAt < 60_000);
+    await rm(folder, { recursive: true, force: true });
+  });
+});
+
 describe('a target that is killed', () => {
   it('in the middle of a pull: nothing half is visible, and the pull may be made again', async () => {
     const folder = await scratchFolder();
