@@ -106,7 +106,6 @@ export class Attempt {
       if (error.kind === 'fenced') void this.#deps.view.reloadSoon();
       this.#tried.add(member);
       slot.failure = error;
-      slot.writer?.abort(error);
       slot.writer = null;
     }
   }
@@ -161,7 +160,7 @@ export class Attempt {
     const { durability, canReplay } = this.#input;
     const failure = this.#lastFailure();
     const holders = this.#holders();
-    if (holders.length === 0 || durability === 'both-centers') throw failure;
+    if (holders.length === 0) throw failure;
     if (durability === 'one') return;
     const homes = this.#slots.filter((slot) => slot.failure === null && slot.member === slot.home);
     if (homes.length === 0 && canReplay()) throw failure;

@@ -75,11 +75,10 @@ async function satisfy(deps: CopyDeps, guard: Guard, input: Satisfy): Promise<Wr
   if (missing.length === 0) return written;
   const source = await guard.race(view.client(survivors[0]!).stat(blob.id));
   if (!source) throw new BytesUnavailable(`${survivors[0]} does not have ${blob.id} any more`);
-  const { handoffFor: _, ...intent } = source.intent;
   for (const absent of missing) {
     const except = new Set([...pair.members, ...stands.values()]);
     const node = await copyToHandoff(deps, {
-      ...{ blob, pair, intent, absent, survivors, except, signal: guard.signal },
+      ...{ blob, pair, intent: source.intent, absent, survivors, except, signal: guard.signal },
     });
     stands.set(absent, node);
   }
