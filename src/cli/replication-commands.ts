@@ -121,7 +121,8 @@ function scrubLine(node: NodeScrubReport): string {
   if (!answers) return `${member}  does not answer: ${reason}`;
   const rate = bytesPerSecondMax === 0 ? 'off' : `at most ${bytesText(bytesPerSecondMax)}/s`;
   const ended = node.lastRoundEndedAt ? `, last round ended ${node.lastRoundEndedAt}` : '';
-  return `${member}  ${bar(bytes, storedBytes)}  ${bytesText(bytes)} of ${bytesText(storedBytes)}, ${rate}, ${damaged} damaged${ended}`;
+  const progress = node.roundStartedAt ? bar(bytes, storedBytes) : bar(1, 1);
+  return `${member}  ${progress}  ${bytesText(bytes)} of ${bytesText(storedBytes)}, ${rate}, ${damaged} damaged${ended}`;
 }
 
 // ----------------------------------------------------------------------------------------------- repairs

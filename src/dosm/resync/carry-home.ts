@@ -10,6 +10,7 @@ import type { BlobRef, OffMapReplica, Repair, RepairReason } from '../../ddm/cat
 import { NodeError, type PullResult } from '../../nodes/protocol.ts';
 import type { ConditionView } from '../../twin/condition.ts';
 import type { Topology } from '../../twin/topology.ts';
+import { eachOf } from './each-of.ts';
 import { askAll, askOne, holdersOf, verifies } from './holders.ts';
 import { homeIntent } from './judge.ts';
 import { type PullDeps, pullBlobs, type WantedBlob } from './pull.ts';
@@ -295,17 +296,3 @@ export const retryMsOf = (failedBefore: number, random: Random): number =>
     Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.max(0, Math.min(failedBefore, 20))) *
       (0.5 + random() / 2),
   );
-
-async function eachOf<T, R>(
-  items: readonly T[],
-  lanesMax: number,
-  run: (item: T) => Promise<R>,
-): Promise<R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const lane = async () => {
-    for (let at = next++; at < items.length; at = next++) results[at] = await run(items[at]!);
-  };
-  await Promise.all(Array.from({ length: Math.min(lanesMax, items.length) }, lane));
-  return results;
-}

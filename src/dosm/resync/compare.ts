@@ -26,6 +26,8 @@ export interface Sides {
 
 /** A range with so few blobs on one side is listed at once: a second level of digests would be as long as the list. */
 const LISTED_AT_ONCE = 16;
+/** To list so many blobs costs about what one question costs: where many parts of a range differ, the range is listed. */
+const ENTRIES_FOR_A_QUESTION = 32;
 const PAGE = 1_000;
 
 /** `onCompared` is told how many ranges each question compared. */
@@ -39,8 +41,14 @@ export async function* differingRanges(
     return unequal(mine, theirs);
   };
   for (const range of await compare()) {
-    if (Math.min(range.memberCount, range.twinCount) <= LISTED_AT_ONCE) yield range;
-    else yield* await compare(range.prefix);
+    if (Math.min(range.memberCount, range.twinCount) <= LISTED_AT_ONCE) {
+      yield range;
+      continue;
+    }
+    const parts = await compare(range.prefix);
+    const blobs = Math.max(range.memberCount, range.twinCount);
+    if (blobs <= parts.length * ENTRIES_FOR_A_QUESTION) yield range;
+    else yield* parts;
   }
 }
 

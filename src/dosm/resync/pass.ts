@@ -9,6 +9,7 @@ import { NodeError, type PullResult } from '../../nodes/protocol.ts';
 import type { ConditionView } from '../../twin/condition.ts';
 import { dropSurplus } from './carry-home.ts';
 import { type Difference, type DifferingRange, differences, type Sides } from './compare.ts';
+import { eachOf } from './each-of.ts';
 import { type Case, type CatalogSays, judge, type Verdict } from './judge.ts';
 import type { ResyncLease } from './lease.ts';
 import { type PullDeps, pullBlobs } from './pull.ts';
@@ -37,6 +38,10 @@ export interface PassResult {
 }
 
 const JUDGED_AT_ONCE = 500;
+/** Blobs, or ranges, that are listed before anything is judged; and lists at once. */
+const LISTED_AT_ONCE = 2_000;
+const RANGES_AT_ONCE = 256;
+const LISTS_AT_ONCE = 8;
 
 export async function runPass(
   deps: PassDeps,
@@ -44,9 +49,9 @@ export async function runPass(
   ranges: AsyncIterable<DifferingRange> | Iterable<DifferingRange>,
 ): Promise<PassResult> {
   const result: PassResult = { owed: 0, failed: 0 };
-  for await (const { prefix } of ranges) {
+  for await (const group of groupsOf(ranges)) {
     let batch: Difference[] = [];
-    for await (const difference of differences(pass.sides, prefix)) {
+    for await (const difference of listed(pass.sides, group)) {
       batch.push(difference);
       if (batch.length < JUDGED_AT_ONCE) continue;
       await settle(deps, pass, batch, result);
@@ -56,6 +61,34 @@ export async function runPass(
   }
   await pass.lease.save();
   return result;
+}
+
+/** Small ranges together, so that scattered differences do not cost a round of questions each; a large one alone. */
+async function* groupsOf(
+  ranges: AsyncIterable<DifferingRange> | Iterable<DifferingRange>,
+): AsyncGenerator<DifferingRange[]> {
+  let group: DifferingRange[] = [];
+  let blobs = 0;
+  for await (const range of ranges) {
+    group.push(range);
+    blobs += Math.max(range.memberCount, range.twinCount);
+    if (blobs < LISTED_AT_ONCE && group.length < RANGES_AT_ONCE) continue;
+    yield group;
+    group = [];
+    blobs = 0;
+  }
+  if (group.length > 0) yield group;
+}
+
+async function* listed(sides: Sides, group: readonly DifferingRange[]): AsyncGenerator<Difference> {
+  const [large] = group;
+  if (group.length === 1 && large) return yield* differences(sides, large.prefix);
+  const lists = await eachOf(group, LISTS_AT_ONCE, async ({ prefix }) => {
+    const list: Difference[] = [];
+    for await (const difference of differences(sides, prefix)) list.push(difference);
+    return list;
+  });
+  yield* lists.flat();
 }
 
 async function settle(

@@ -135,6 +135,7 @@ describe('a member that was away', () => {
     assert.match((await store.catalog.listResyncs())[0]?.lastError ?? '', /node-b11/);
     store.node(B11).faults = {};
     assert.equal(await store.resync(A11), 'serving');
+    await store.run(store.clock.sleep(5_000));
     await store.repairAll();
     await reclaimOnTwin(store);
     for (const id of await store.catalog.listDying({ pair: P11, max: 99 })) store.node(A11).blobs.delete(id);
@@ -252,6 +253,22 @@ test('handoffs that it holds for others: those that stand for nobody go, the oth
   await store.back(B11);
   assert.equal(await store.resync(B11), 'serving');
   assert.deepEqual([...store.node(B11).blobs.keys()].sort(), [live.id, pending.id].sort());
+});
+
+test('scattered differences are judged and pulled together', async () => {
+  const store = await Store.open();
+  for (let n = 0; n < 200; n += 1) await store.write(`key-${n}`);
+  store.node(A11).blobs.clear();
+  await store.away(A11);
+  await store.back(A11);
+  const calls = new Map<string, number>();
+  const deps = store.gateway('gateway-1', (call) => {
+    calls.set(call, (calls.get(call) ?? 0) + 1);
+  });
+  assert.equal(await store.resync(A11, deps), 'serving');
+  await store.assertWhole();
+  assert.equal(calls.get('before node-a11.pull'), 1);
+  assert.equal(calls.get('before catalog.findBlobs'), 1);
 });
 
 test('clients write all the while: it ends, and what is left is carried home', async () => {
