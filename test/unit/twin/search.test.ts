@@ -6,7 +6,7 @@ import type { SearchMode, SearchQuestion, SearchStep } from '../../../src/twin/s
 import { createAnswerer, type Reply } from '../../../src/twin/search-answerer.ts';
 import { type SearcherOptions, StaleAsker } from '../../../src/twin/search-asker.ts';
 import { SEARCH_TUNING } from '../../../src/twin/search-tuning.ts';
-import { sealQuestion, searchKey } from '../../../src/twin/search-wire.ts';
+import { openQuestion, sealAnswer, sealQuestion, searchKey } from '../../../src/twin/search-wire.ts';
 import { TokenBucket } from '../../../src/twin/token-bucket.ts';
 import { NET_SECRET, SearchNet } from '../../world/search-net.ts';
 import { seededRandom } from '../../world/seeded-random.ts';
@@ -155,6 +155,20 @@ describe('auto', () => {
     assert.equal(net.sent.questions.size, 0);
   });
 
+  it('bounds each question point to point, and the whole step', async () => {
+    for (const [tuning, ms] of [
+      [{ pointToPointMs: 200 }, 200],
+      [{ stepMs: 300 }, 300],
+      [{ pointToPointMs: 200, pointToPointAtOnce: 1 }, 600],
+    ] as const) {
+      const { clock, net, ask } = setUp();
+      for (const member of net.members.values()) member.deaf = 'all';
+      const startedAt = clock.monotonic();
+      await ask('point-to-point', {}, { tuning });
+      assert.equal(clock.monotonic() - startedAt, ms);
+    }
+  });
+
   it('goes point to point where there is no multicast, or where it fails', async () => {
     const none = setUp();
     const [only] = await none.ask('auto', {}, { multicast: null });
@@ -188,6 +202,23 @@ describe('a datagram on its way', () => {
     assert.deepEqual(statesOf(step), ALL);
     assert.equal(step!.answers.length, 3);
     assert.deepEqual([of(b11).answers, of(b11).answerer.counts.replayed], [1, 1]);
+  });
+
+  it('counts by its first answer, whatever the member says afterwards', async () => {
+    const { net, ask } = setUp();
+    const key = searchKey(NET_SECRET);
+    let asked: Buffer = Buffer.alloc(0);
+    net.passQuestion = (bytes) => {
+      asked = bytes;
+      return [bytes];
+    };
+    net.passAnswer = (bytes, member) => {
+      const other = { member, epoch: epoch(1), has: true, stale: false };
+      return [bytes, sealAnswer(key, openQuestion(key, asked)!, other)!.bytes];
+    };
+    const [step] = await ask('multicast');
+    assert.deepEqual(statesOf(step), ALL);
+    assert.equal(step!.answers.length, 3);
   });
 
   it('is ignored when it was changed', async () => {
