@@ -80,6 +80,18 @@ describe('files', () => {
     assert.equal(config.settings.drainMs, 5);
     assert.equal(config.settings.directoryDeadlineMs, 5_000);
   });
+  it('say how searches go', () => {
+    const { search } = readStartConfig({});
+    assert.deepEqual(search, { transport: 'auto', port: 7_180, groups: {}, ttl: 1 });
+    const own = 'search:\n  transport: multicast\n  groups: { a: 239.1.2.3, b: ff15::7 }\n  ttl: 3\n';
+    const { transport, groups, ttl } = readStartConfig({ config: file(own) }).search;
+    assert.deepEqual([transport, groups, ttl], ['multicast', { a: '239.1.2.3', b: 'ff15::7' }, 3]);
+    refused({ config: file('search:\n  transport: shout\n') }, /file\.yaml:2: search\.transport/);
+    refused(
+      { config: file('search:\n  groups:\n    a: 10.0.0.1\n') },
+      /file\.yaml:3: search\.groups\.a: .*multicast/,
+    );
+  });
   it('name the line of an unknown setting', () => {
     refused(
       { config: file('# why\nsettings:\n  drainMs: 5\n  drainMS: 6\n') },
