@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
-import type { Epoch, MemberId } from '../base/ids.ts';
+import type { Epoch, MemberId, PairId } from '../base/ids.ts';
 import type { MemberConfig } from '../config.ts';
 import { createFinder, type NodeFinder } from '../dosm/find.ts';
 import { type NodeClient, NodeError, type NodeSearch } from '../nodes/protocol.ts';
@@ -63,12 +63,12 @@ export function openFinder(parts: FinderParts): NodeFinder {
     if (center === null || groups.has(center)) continue;
     groups.set(center, { group: groupFor(config, secret, center, address), towards: address });
   }
-  const pairOf = new Map(
-    [...topology.pairs.values()].flatMap(({ id, members }) => members.map((m) => [m, id])),
-  );
+  const pairIds = new Map<MemberId, PairId>();
   const epochOf = (member: MemberId): Epoch => {
-    const pair = pairOf.get(member);
-    return pair === undefined ? FIRST_EPOCH : conditions.epochOf(pair);
+    const pair = pairIds.get(member) ?? pairIdOf(topology, member);
+    if (pair === undefined) return FIRST_EPOCH;
+    pairIds.set(member, pair);
+    return conditions.epochOf(pair);
   };
   const { transport, ttl, address } = config.search;
   const searcher = createSearcher({
@@ -105,4 +105,10 @@ function askClients(
       throw isStale ? new StaleAsker(error.epoch!) : error;
     }
   };
+}
+
+/** Looked up when it is first needed: pairs may join. */
+function pairIdOf(topology: Topology, member: MemberId): PairId | undefined {
+  for (const { id, members } of topology.pairs.values()) if (members.includes(member)) return id;
+  return undefined;
 }
