@@ -2138,10 +2138,7 @@ AS $function$
 BEGIN
   UPDATE root.condition k
   SET state = p_state, epoch = p_epoch, since = clock_timestamp(), why = c->>'why', decided_by = c->>'decidedBy',
-      may_return = CASE WHEN p_state <> 'failed-over' THEN true
-                        -- What an operator has failed over stays so, whatever detection says next.
-                        WHEN k.state = 'failed-over' AND NOT k.may_return THEN false
-                        ELSE coalesce((c->>'mayReturn')::boolean, false) END,
+      may_return = p_state <> 'failed-over' OR coalesce((c->>'mayReturn')::boolean, false),
       store_id = CASE WHEN p_state = 'serving' THEN coalesce(c->>'storeId', k.store_id) ELSE k.store_id END
   WHERE k.subject = p_subject;
   INSERT INTO root.condition_history (subject, state, epoch, why, decided_by)

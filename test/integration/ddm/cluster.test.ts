@@ -148,6 +148,12 @@ describe('two gateways', () => {
       }
     };
     await Promise.all(Array.from({ length: 8 }, (_, n) => worker(n)));
+    // Nobody takes this one's repair between its death and its end.
+    const last = await one.putBlob(bucketId, { offMap: [A12], absent: [B11] });
+    mustBeDone(await one.delete(bucketId, last.id));
+    await one.dying();
+    await two.catalog.forgetBlobs([last.id]);
+    assert.equal(await one.known(last), 0);
     assert.deepEqual(await auditOf(sql), {});
     assert.equal(await deadlocks(), 0);
   });
