@@ -69,10 +69,11 @@ export function repairsContract(fresh: WithCatalog): void {
       'are leased, the oldest first, and come back when the lease ends or it is time',
       fresh(async (k, catalog) => {
         const bucketId = await k.bucket();
+        const lacking = (i: number) => (i % 2 ? A11 : B11);
         const blobs: BlobRef[] = [];
         for (let i = 0; i < 4; i++) {
           const blob = await k.putBlob(bucketId);
-          await k.miss(A11, [blob]);
+          await k.miss(lacking(i), [blob]);
           blobs.push(blob);
           await pause(3);
         }
@@ -90,7 +91,7 @@ export function repairsContract(fresh: WithCatalog): void {
         assert.equal(again[0]?.attempts, 2);
         assert.deepEqual(await catalog.takeRepairs(LEASE), []);
         const put = (i: number, retryMs: number) => ({
-          ...{ blobId: blobs[i]!.id, member: A11, error: `no room\0 ${i}`, retryMs },
+          ...{ blobId: blobs[i]!.id, member: lacking(i), error: `no room\0 ${i}`, retryMs },
         });
         await catalog.postponeRepairs([{ ...put(0, 0), reason: 'lost' }, put(1, 60_000)]);
         await pause(3);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import pg from 'pg';
 import { systemClock } from '../../../src/base/clock.ts';
 import type { PairId } from '../../../src/base/ids.ts';
 import { type Catalog, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
@@ -112,18 +113,27 @@ describe('two gateways', () => {
   });
 
   it('end the two repairs of a blob at once, and one of them hears what is to be dropped', async () => {
-    const { one, two, sql, deadlocks } = await twoGateways();
+    const { one, two, sql, deadlocks, server, app } = await twoGateways();
     const bucketId = await one.bucket();
     const blobs = await Promise.all(
-      Array.from({ length: 60 }, () => one.putBlob(bucketId, { offMap: [A12, B12], absent: [B11, A11] })),
+      Array.from({ length: 20 }, () => one.putBlob(bucketId, { offMap: [A12, B12], absent: [B11, A11] })),
     );
-    const backwards = [...blobs].reverse();
-    const told = await Promise.all([
-      one.catalog.finishRepairs(blobs.map((blob) => replicaOf(blob, A11))),
-      two.catalog.finishRepairs(backwards.map((blob) => replicaOf(blob, B11))),
-    ]);
-    const names = new Set(told.flat().map(({ blobId, member }) => `${blobId} ${member}`));
-    assert.equal(names.size, 120);
+    // The first is all but committed when the second comes.
+    const first = new pg.Client({ ...server.connection(app.database) });
+    await first.connect();
+    const done = blobs.map(({ id }) => ({ blob: id, member: A11 }));
+    await first.query('BEGIN');
+    await first.query('SELECT antipode.finish_repairs($1)', [JSON.stringify(done)]);
+    const second = two.catalog.finishRepairs(blobs.map((blob) => replicaOf(blob, B11)));
+    let isOver = false;
+    void second.then(() => {
+      isOver = true;
+    });
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = '${app.database}' AND wait_event_type = 'Lock'`;
+    while (!isOver && (await sql(waiting)).length === 0) await systemClock.sleep(10);
+    await first.query('COMMIT');
+    await first.end();
+    assert.equal((await second).length, 40);
     assert.deepEqual(await sql('SELECT FROM antipode.off_map_replica WHERE NOT surplus'), []);
     assert.equal(await deadlocks(), 0);
   });
@@ -148,6 +158,7 @@ describe('two gateways', () => {
       }
     };
     await Promise.all(Array.from({ length: 8 }, (_, n) => worker(n)));
+    await one.miss(A11, [blobOf(3)]);
     // Nobody takes this one's repair between its death and its end.
     const last = await one.putBlob(bucketId, { offMap: [A12], absent: [B11] });
     mustBeDone(await one.delete(bucketId, last.id));
