@@ -16,6 +16,7 @@ export function createProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(`antipode: ${oneLine(text)}\n`) });
   addStart(program);
   addMembers(program);
+  addSecrets(program);
   registerAdminCommands(program);
   return program;
 }
@@ -54,33 +55,52 @@ function addStart(program: Command): void {
 }
 
 function addMembers(program: Command): void {
-  const member = (kind: 'gateway' | 'node' | 'directory', run: (file: string) => Promise<void>) =>
+  type Run = (file: string, id: string | undefined) => Promise<void>;
+  const member = (kind: 'gateway' | 'node' | 'directory', run: Run) =>
     program
       .command(kind)
       .description(`run one ${kind} of a deployment`)
       .requiredOption('--config <file>', 'its configuration')
-      .action(({ config }: { config: string }) => run(config));
-  member('gateway', async (file) => {
+      .option('--member <id>', "which one it is; default: the file's")
+      .action(({ config, member: id }: { config: string; member?: string }) => run(config, id));
+  member('gateway', async (file, id) => {
     const [config, { runGateway }] = await Promise.all([
       import('./config.ts'),
       import('./launcher/members/gateway.ts'),
     ]);
-    await runGateway(config.readMemberConfig(file, 'gateway'));
+    await runGateway(config.readMemberConfig(file, 'gateway', id));
   });
-  member('node', async (file) => {
+  member('node', async (file, id) => {
     const [config, { runNode }] = await Promise.all([
       import('./config.ts'),
       import('./launcher/members/node.ts'),
     ]);
-    await runNode(config.readMemberConfig(file, 'node'));
+    await runNode(config.readMemberConfig(file, 'node', id));
   });
-  member('directory', async (file) => {
+  member('directory', async (file, id) => {
     const [config, { runDirectory }] = await Promise.all([
       import('./config.ts'),
       import('./launcher/members/directory.ts'),
     ]);
-    await runDirectory(config.readMemberConfig(file, 'directory'));
+    await runDirectory(config.readMemberConfig(file, 'directory', id));
   });
+}
+
+function addSecrets(program: Command): void {
+  program
+    .command('secrets')
+    .description('the secrets of a deployment')
+    .command('init <dir>')
+    .description('make the secrets that every host gets a copy of; what is there stays')
+    .action(async (dir: string) => {
+      const [{ readCredentials }, { makeSecrets }] = await Promise.all([
+        import('./config.ts'),
+        import('./launcher/secrets.ts'),
+      ]);
+      const { credentials, generated } = makeSecrets(dir, readCredentials());
+      process.stdout.write(`access key ${credentials.accessKeyId}\n`);
+      if (generated) process.stdout.write(`secret key ${credentials.secretKey}\n`);
+    });
 }
 
 /** commander puts its suggestion on a line of its own. */

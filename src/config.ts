@@ -50,6 +50,8 @@ const cluster = z.strictObject({
       port,
       center: z.string().nullable().optional(),
       weight: z.number().min(0).optional(),
+      /** Directories: where the agent listens that nobody supervises (7101). */
+      agentPort: port.optional(),
     }),
   ),
   twins: z.array(z.strictObject({ name: z.string(), members: z.tuple([z.string(), z.string()]) })).optional(),
@@ -58,7 +60,8 @@ export type ClusterConfig = z.infer<typeof cluster>;
 
 /** One member's own file: the cluster as everybody sees it, and what is this member's alone. */
 const member = z.strictObject({
-  member: z.string(),
+  /** May be left to the flag --member, so that one file serves every host. */
+  member: z.string().default(''),
   dataDir: z.string(),
   /** Folder with the secrets that this member needs (see launcher/secrets.ts). */
   secretsDir: z.string(),
@@ -72,6 +75,8 @@ const member = z.strictObject({
       tls: tls.nullable().default(null),
       domains: z.array(z.string()).default([]),
       region: z.string().default('us-east-1'),
+      /** The center that it stands in; default: by its address. */
+      center: z.string().optional(),
     })
     .optional(),
 });
@@ -159,16 +164,27 @@ export function readStartConfig(flags: StartFlags): StartConfig {
   return deepFreeze(config);
 }
 
-/** @throws {ConfigError} */
-export function readMemberConfig(path: string, kind: 'gateway' | 'node' | 'directory'): MemberConfig {
-  const { data: config, lineOf } = readFile(path, member);
-  const listed = config.cluster.members.some((m) => m.id === config.member && m.kind === kind);
-  if (kind !== 'gateway' && !listed)
-    throw new ConfigError(
-      `${path}: member: ${config.member} is no ${kind} of the cluster; name one of its members`,
-    );
+/** @param id from the command line: goes before the file's. @throws {ConfigError} */
+export function readMemberConfig(
+  path: string,
+  kind: 'gateway' | 'node' | 'directory',
+  id?: string,
+): MemberConfig {
+  const { data, lineOf } = readFile(path, member);
+  const config = { ...data, member: id ?? data.member };
+  const { members, centers } = config.cluster;
+  const where = id === undefined ? `${path}${lineOf(['member'])}: member` : '--member';
+  if (config.member === '') throw new ConfigError(`${where}: is missing; say which ${kind} it is`);
+  const listed = members.find((m) => m.id === config.member);
+  if (listed ? listed.kind !== kind : kind !== 'gateway')
+    throw new ConfigError(`${where}: ${config.member} is no ${kind} of the cluster; name one of its members`);
   if (kind === 'gateway' && !config.gateway)
     throw new ConfigError(`${path}: gateway: is missing; say where it listens`);
+  const center = config.gateway?.center;
+  if (center !== undefined && !centers.some((c) => c.name === center))
+    throw new ConfigError(
+      `${path}${lineOf(['gateway', 'center'])}: gateway.center: there is no center ${center}; name one of the cluster's`,
+    );
   checkTopology(config.cluster, (at) => `${path}${lineOf(['cluster', ...at])}`);
   return deepFreeze(config);
 }
@@ -210,6 +226,11 @@ export function readClientConfig(flags: { admin?: string | undefined; data?: str
     credentials: readCredentials(),
   };
 }
+
+const SUPERVISED = 'ANTIPODE_SUPERVISED';
+/** In the environment of a member that a supervisor starts: a channel alone may be that of the command's own shim. */
+export const SUPERVISED_ENVIRONMENT: Readonly<Record<string, string>> = { [SUPERVISED]: '1' };
+export const isSupervised = (): boolean => process.env[SUPERVISED] === '1' && process.send !== undefined;
 
 /** For a child process: this one's environment, and more. */
 export const environmentWith = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => ({

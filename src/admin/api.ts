@@ -322,6 +322,8 @@ export const failoverEnter = z.strictObject({
     .regex(/^[^\p{C}]*$/u, 'printable characters')
     .optional(),
   force: z.boolean().default(false),
+  /** Directories: the operator's word that it answers nobody. */
+  assertDown: z.boolean().default(false),
 });
 export const failoverLeave = z.strictObject({ subject: failoverSubject });
 export const historyQuery = z.strictObject({

@@ -17,6 +17,8 @@ export interface FailoverSources {
   readonly conditions: ConditionView & { take(conditions: Conditions): void };
   /** Tells members what the record says of them now. Bounded by itself. */
   readonly tell: (members: readonly MemberId[]) => Promise<void>;
+  /** Absent: somebody else decides about directories. */
+  readonly directories?: DirectoryFailover | null;
   readonly log: Pick<Logger, 'warn'>;
 }
 
@@ -24,6 +26,20 @@ export interface EnterOrder {
   readonly subject: string;
   readonly reason?: string | undefined;
   readonly force: boolean;
+  /** Directories: the operator's word that it answers nobody. */
+  readonly assertDown?: boolean;
+}
+
+export type DirectoryWord = FailoverReport['members'][number];
+
+/** The standby of a directory pair: whether commits wait for it. Needs no catalog. @throws {AdminError} */
+export interface DirectoryFailover {
+  enter(
+    member: MemberId,
+    order: Pick<EnterOrder, 'reason' | 'force' | 'assertDown'>,
+    who: string,
+  ): Promise<DirectoryWord>;
+  leave(member: MemberId, who: string): Promise<DirectoryWord>;
 }
 
 export interface Failover {
@@ -42,7 +58,18 @@ const REFUSALS: Readonly<Record<ConditionRefusal, AdminErrorCode>> = {
   'stale-epoch': 'Internal',
 };
 
-export function createFailover({ catalog, topology, conditions, tell, log }: FailoverSources): Failover {
+export function createFailover(sources: FailoverSources): Failover {
+  const { catalog, topology, conditions, tell, log, directories } = sources;
+  /** null: the subject is no directory, or directories are somebody else's. */
+  const asDirectory = (subject: string): { member: MemberId; failover: DirectoryFailover } | null => {
+    const member = topology.members.get(subject as MemberId);
+    return member?.kind === 'directory' && directories ? { member: member.id, failover: directories } : null;
+  };
+  const wordReport = (word: DirectoryWord): FailoverReport => ({
+    subject: word.member,
+    epoch: conditions.current().epoch,
+    members: [word],
+  });
   const membersOf = (subject: Subject): readonly MemberId[] =>
     [...topology.members.values()]
       .filter((m) =>
@@ -65,7 +92,14 @@ export function createFailover({ catalog, topology, conditions, tell, log }: Fai
   });
 
   return {
-    async enter({ subject: text, reason, force }, who) {
+    async enter(order, who) {
+      const { subject: text, reason, force } = order;
+      const directory = asDirectory(text);
+      if (directory) {
+        const word = await directory.failover.enter(directory.member, order, who);
+        log.warn({ ...word, who }, 'failover entered');
+        return wordReport(word);
+      }
       const subject = parseSubject(topology, text);
       if (subject.kind === 'center' && topology.centers.length === 1) {
         throw new AdminError(
@@ -85,6 +119,12 @@ export function createFailover({ catalog, topology, conditions, tell, log }: Fai
     },
 
     async leave({ subject: text }, who) {
+      const directory = asDirectory(text);
+      if (directory) {
+        const word = await directory.failover.leave(directory.member, who);
+        log.warn({ ...word, who }, 'failover may be left');
+        return wordReport(word);
+      }
       const subject = parseSubject(topology, text);
       const outcome = await catalog.allowReturn(subject, who);
       if (outcome.outcome === 'unknown') throw unknown();
@@ -114,7 +154,7 @@ function parseSubject(topology: Topology, text: string): Subject {
   if (member?.kind === 'directory') {
     throw new AdminError(
       'NotSupported',
-      `${text} is a directory: entering and leaving failover by command is not supported for directories yet; who runs the pair decides`,
+      `${text} is a directory: antipode start, which runs its pair, decides about it by itself`,
     );
   }
   if (member) throw new AdminError('InvalidRequest', `${text} is a gateway: it has no twin to fail over to`);

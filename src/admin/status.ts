@@ -22,6 +22,8 @@ export interface MemberState {
   readonly condition?: Condition;
   /** Directories: whether it answers for its pair. */
   readonly primary?: boolean;
+  /** Why the condition is not `serving`. */
+  readonly reason?: string;
   readonly requests?: number;
   readonly controlRequests?: number;
 }
@@ -202,6 +204,9 @@ function nodeFigures(status: NodeStatus): Partial<MemberReport> {
 
 function describeDirectory(member: Member, state: MemberState | undefined, facts: Facts): Described {
   const role = state?.primary === undefined ? {} : { primary: state.primary };
+  // Whoever decides knows best why.
+  if (state?.condition !== undefined && state.condition !== 'serving' && state.reason !== undefined)
+    return { ...role, condition: state.condition, reason: state.reason };
   const problem = directoryProblem(member, state, facts);
   if (!problem) return { ...role, condition: state?.condition ?? 'serving' };
   return { ...role, condition: unlessDecided(state, problem.condition), reason: problem.reason };

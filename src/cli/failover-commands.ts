@@ -8,6 +8,7 @@ import { table } from './table.ts';
 interface EnterFlags extends CommonFlags {
   readonly reason?: string;
   readonly force?: boolean;
+  readonly assertDown?: boolean;
 }
 
 export function registerFailover(program: Command): void {
@@ -20,9 +21,14 @@ export function registerFailover(program: Command): void {
     )
     .option('--reason <text>', 'why, for the history')
     .option('--force', 'although the twin does not serve: bytes that only they have are then out of reach')
-    .action((words: string[], { reason, force = false, ...flags }: EnterFlags) =>
+    .option(
+      '--assert-down',
+      "a directory's standby: your word that it answers nobody; commits go on without it",
+    )
+    .action((words: string[], { reason, force = false, assertDown = false, ...flags }: EnterFlags) =>
       run(flags, async (client) => {
-        const order = { subject: subjectOf(words), force, ...(reason === undefined ? {} : { reason }) };
+        const subject = subjectOf(words);
+        const order = { subject, force, assertDown, ...(reason === undefined ? {} : { reason }) };
         const done = await client.send<FailoverReport>('POST', '/failover/enter', order);
         show(flags, done, enterText(done));
       }),

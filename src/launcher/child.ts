@@ -3,7 +3,7 @@
  * unasked. Its channel is its tether; its process group is its own, so that Ctrl-C reaches the supervisor alone.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { environmentWith } from '../config.ts';
+import { environmentWith, SUPERVISED_ENVIRONMENT } from '../config.ts';
 import type { FromMember, ToMember } from './messages.ts';
 
 /** They wait for the disk, not for a core: half of them may flush at once, which the journal then does together. */
@@ -53,7 +53,10 @@ export class Child {
     const child = fork(cli, [kind, '--config', configFile], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       detached: true,
-      ...(kind === 'node' ? { env: environmentWith({ UV_THREADPOOL_SIZE: String(NODE_DISK_THREADS) }) } : {}),
+      env: environmentWith({
+        ...SUPERVISED_ENVIRONMENT,
+        ...(kind === 'node' ? { UV_THREADPOOL_SIZE: String(NODE_DISK_THREADS) } : {}),
+      }),
     });
     this.#process = child;
     this.#startedAt = performance.now();

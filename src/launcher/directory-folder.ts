@@ -21,15 +21,24 @@ export async function makePairFolders(
   binaries: PostgresBinaries,
   o: { primary: string; standby: string; superuserPassword: string; progress: (step: string) => void },
 ): Promise<void> {
-  const fresh = `${o.primary}.new`;
-  rmSync(fresh, { recursive: true, force: true });
-  await initPostgres(binaries, { dataDir: fresh, superuserPassword: o.superuserPassword });
-  renameSync(fresh, o.primary);
-  syncFolder(dirname(o.primary));
+  await makePrimaryFolder(binaries, o.primary, o.superuserPassword);
   o.progress('made the catalog');
   // Interrupted here, the next start finds no twin and its agent seeds one: a twin without a primary is a lost primary.
   await copyAsStandby(o.primary, o.standby);
   o.progress('copied it for its twin');
+}
+
+/** A new cluster, which has no twin yet. */
+export async function makePrimaryFolder(
+  binaries: PostgresBinaries,
+  dataDir: string,
+  superuserPassword: string,
+): Promise<void> {
+  const fresh = `${dataDir}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  await initPostgres(binaries, { dataDir: fresh, superuserPassword });
+  renameSync(fresh, dataDir);
+  syncFolder(dirname(dataDir));
 }
 
 async function copyAsStandby(from: string, to: string): Promise<void> {

@@ -3,7 +3,7 @@
  * and what operators may do. Wires twin's monitor, which knows nothing of nodes or SQL, to the catalog and the clients.
  */
 import type { Logger } from 'pino';
-import { createFailover, type Failover } from '../admin/failover.ts';
+import { createFailover, type DirectoryFailover, type Failover } from '../admin/failover.ts';
 import type { Clock, Random } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import { within } from '../base/within.ts';
@@ -34,6 +34,7 @@ export interface GatewayConditionsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly directories: DirectoryFailover | null;
 }
 
 export interface GatewayConditions {
@@ -82,6 +83,7 @@ export async function openConditions(o: GatewayConditionsOptions): Promise<Gatew
     topology,
     conditions: view,
     tell: (members) => monitor.spread(members),
+    directories: o.directories,
     log,
   });
   return {

@@ -1,11 +1,12 @@
-/**
- * What a gateway knows of the directories: the supervisor's latest word, or, without a supervisor, its own file, where
- * the first member of a pair is the primary.
- */
-import type { MemberId, PairId } from '../base/ids.ts';
+/** What a gateway knows of the directories: the supervisor's latest word, or, without a supervisor, their agents'. */
+import type { DirectoryFailover } from '../admin/failover.ts';
+import { systemClock } from '../base/clock.ts';
+import type { PairId } from '../base/ids.ts';
 import type { MemberConfig } from '../config.ts';
 import type { DirectoryLocator, PostgresConnection } from '../ddm/locator.ts';
 import type { Topology } from '../twin/topology.ts';
+import { type AgentPoll, startAgentPoll } from './agent-poll.ts';
+import { createDirectoryFailover } from './directory-failover.ts';
 import { APP_ROLE, DATABASE, OWNER_ROLE } from './directory-roles.ts';
 import type { MemberProcess } from './member.ts';
 import type { ClusterState, MemberState } from './messages.ts';
@@ -15,15 +16,19 @@ export class Directories implements DirectoryLocator {
   readonly #topology: Topology;
   readonly #passwords: ReturnType<typeof readPasswords>;
   readonly #self: string;
-  #state: ClusterState | null = null;
+  readonly #poll: AgentPoll | null;
+  #told: ClusterState | null = null;
 
   constructor(config: MemberConfig, topology: Topology, proc: MemberProcess) {
     this.#topology = topology;
     this.#passwords = readPasswords(config.secretsDir);
     this.#self = config.member;
-    if (!proc.supervised) this.#state = stateOf(topology);
+    this.#poll = proc.supervised
+      ? null
+      : startAgentPoll({ config, topology, clock: systemClock, log: proc.log });
+    proc.onEnd(async () => this.#poll?.close());
     proc.onMessage((message) => {
-      if (message.type === 'cluster') this.#state = message.state;
+      if (message.type === 'cluster') this.#told = message.state;
     });
     proc.send({ type: 'listening' });
   }
@@ -48,6 +53,15 @@ export class Directories implements DirectoryLocator {
     return this.#connection(this.root, OWNER_ROLE, this.#passwords.owner);
   }
 
+  /** What operators may do about directories; null: the supervisor decides. */
+  failover(): DirectoryFailover | null {
+    return this.#poll ? createDirectoryFailover(this.#poll) : null;
+  }
+
+  get #state(): ClusterState | null {
+    return this.#poll?.state ?? this.#told;
+  }
+
   /** For `status`: what the supervisor knows, and that this gateway runs. */
   members(): readonly MemberState[] {
     const known = this.#state?.members ?? [];
@@ -60,17 +74,4 @@ export class Directories implements DirectoryLocator {
     const member = this.#topology.members.get(directory.primary)!;
     return { host: member.address, port: member.port, database: DATABASE, user, password };
   }
-}
-
-function stateOf(topology: Topology): ClusterState {
-  const directories = [...topology.pairs.values()]
-    .filter((pair) => pair.kind === 'directory')
-    .map(({ id, members: [primary, twin] }) => ({
-      pair: id,
-      primary,
-      twin: twin as MemberId,
-      synchronous: true,
-      condition: 'redundant' as const,
-    }));
-  return { members: [], directories };
 }

@@ -1,10 +1,11 @@
 /**
  * What every member process has in common: the channel to the supervisor, an orderly end, a logger.
  * Invariant: a member whose supervisor goes away ends by itself; a member without one (a real deployment) ends on
- * SIGTERM or SIGINT alone.
+ * SIGTERM or SIGINT (or when the command's shim, which started it, was killed).
  */
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
+import { isSupervised } from '../config.ts';
 import { type LogFile, openLogFile } from './log-file.ts';
 import type { FromMember, ToMember } from './messages.ts';
 
@@ -24,7 +25,7 @@ export interface MemberProcess {
 }
 
 export function memberProcess(o: { id: string; dataDir: string; logLevel: string }): MemberProcess {
-  const supervised = process.send !== undefined;
+  const supervised = isSupervised();
   const { log, flush } = openLog(o, supervised);
   process.on('exit', flush);
   const steps: (() => Promise<void>)[] = [];
@@ -40,7 +41,8 @@ export function memberProcess(o: { id: string; dataDir: string; logLevel: string
   };
   const send = (message: FromMember) =>
     new Promise<void>((resolve) => {
-      if (process.connected && process.send) process.send(message, undefined, {}, () => resolve());
+      if (supervised && process.connected && process.send)
+        process.send(message, undefined, {}, () => resolve());
       else resolve();
     });
   process.on('disconnect', () => void end('the supervisor is gone'));

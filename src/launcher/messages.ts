@@ -9,12 +9,14 @@ export type Condition = 'serving' | 'suspect' | 'failed-over' | 'resyncing';
 /** What the supervisor knows of one member. */
 export interface MemberState {
   readonly id: MemberId;
-  /** null: no process runs. For a directory, its Postgres. */
-  readonly pid: number | null;
+  /** null: no process runs. For a directory, its Postgres. Absent: not known. */
+  readonly pid?: number | null;
   /** Absent for what runs and is judged by whether it answers. */
   readonly condition?: Condition;
   /** Directories alone. */
   readonly primary?: boolean;
+  /** Why the condition is not `serving`, where it is known. */
+  readonly reason?: string;
 }
 
 export interface DirectoryState {

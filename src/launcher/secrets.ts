@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Credentials } from '../config.ts';
+import { type Credentials, readCredentials } from '../config.ts';
 import { writeDurably } from './durable.ts';
 
 export const SECRET_FILES = {
@@ -54,7 +54,10 @@ export interface RootCredentials extends Credentials {
   readonly revoked?: readonly string[];
 }
 
+/** The file's; where it is not given to this host, the environment's. */
 export function readRootCredentials(folder: string): RootCredentials {
+  const given = existsSync(join(folder, SECRET_FILES.rootCredentials)) ? null : readCredentials();
+  if (given) return given;
   return JSON.parse(readFileSync(join(folder, SECRET_FILES.rootCredentials), 'utf8')) as RootCredentials;
 }
 

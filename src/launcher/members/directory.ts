@@ -1,27 +1,14 @@
 /**
- * A directory's agent: runs one Postgres in the role that it is told, watches it, and reports. It decides nothing: a
- * server that ends stays down until a role comes again.
+ * A directory's process. Under a supervisor it takes its role from there and reports to it; without one it keeps its role
+ * itself (agent-keeper.ts) and answers gateways and operators on its control port.
  */
 import { chmodSync } from 'node:fs';
-import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import type { MemberConfig } from '../../config.ts';
-import { isStandbyFolder, reseedStandby } from '../directory-folder.ts';
-import { preparePrimary, REPLICATION_SQL } from '../directory-roles.ts';
+import { startKeeper } from '../agent-keeper.ts';
+import { DirectoryAgent } from '../directory-agent.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
-import type { DirectoryRole, Replication } from '../messages.ts';
-import { type RunningPostgres, startPostgres } from '../postgres.ts';
 import { findPostgres, type PostgresBinaries } from '../postgres-binaries.ts';
-import { SUPERUSER, writeSynchronousSet } from '../postgres-config.ts';
-import { readPasswords } from '../secrets.ts';
-
-const REPORT_MS = 250;
-/** A new connection, so that a stopped postmaster shows although its backends go on. */
-const KNOCK_EVERY_MS = 1_000;
-const ANSWER_MS = 1_000;
-const RESEED_TRIES = 5;
 
 export async function runDirectory(config: MemberConfig): Promise<void> {
   const proc = memberProcess({
@@ -33,7 +20,8 @@ export async function runDirectory(config: MemberConfig): Promise<void> {
   if (binaries.runAs.kind === 'uid')
     // Another uid must be able to pass through to its folders, and to see nothing on the way.
     for (const folder of [config.dataDir, dirname(config.dataDir)]) chmodSync(folder, 0o711);
-  const agent = new Agent(config, proc, binaries);
+  if (!proc.supervised) return keepItself(config, proc, binaries);
+  const agent = new DirectoryAgent(config, proc, binaries);
   proc.onEnd(() => agent.end());
   proc.onMessage((message) => {
     if (message.type === 'role') agent.take(message.role, message.turn);
@@ -43,191 +31,19 @@ export async function runDirectory(config: MemberConfig): Promise<void> {
   proc.send({ type: 'ready', ports: {} });
 }
 
-class Agent {
-  readonly #config: MemberConfig;
-  readonly #proc: MemberProcess;
-  readonly #binaries: PostgresBinaries;
-  readonly #dataDir: string;
-  #server: RunningPostgres | null = null;
-  #role: DirectoryRole | null = null;
-  #ending = false;
-  /** Roles are taken one after the other. */
-  #turn: Promise<void> = Promise.resolve();
-
-  constructor(config: MemberConfig, proc: MemberProcess, binaries: PostgresBinaries) {
-    this.#config = config;
-    this.#proc = proc;
-    this.#binaries = binaries;
-    this.#dataDir = join(config.dataDir, 'pg');
+async function keepItself(
+  config: MemberConfig,
+  proc: MemberProcess,
+  binaries: PostgresBinaries,
+): Promise<void> {
+  try {
+    const keeper = await startKeeper(config, proc.log, binaries);
+    proc.onEnd(() => keeper.end());
+  } catch (error) {
+    const { code, syscall, message } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+    if (syscall !== 'listen') throw error;
+    await proc.refuse(
+      `the agent of ${config.member} cannot listen (${code}): ${message}; does another one run?`,
+    );
   }
-
-  take(role: DirectoryRole, turn: number): void {
-    this.#turn = this.#turn.then(async () => {
-      if (this.#ending) return;
-      try {
-        await this.#become(role, turn);
-      } catch (error) {
-        this.#proc.log.error({ err: error, role: role.kind }, 'Postgres did not start');
-        await this.#server?.kill();
-        this.#server = null;
-        this.#proc.send({ type: 'postgres', turn, pid: null, problem: (error as Error).message });
-      }
-    });
-  }
-
-  setSynchronous(on: boolean): void {
-    if (this.#role?.kind !== 'primary') return;
-    this.#role = { ...this.#role, synchronous: on };
-    writeSynchronousSet(this.#dataDir, on ? this.#role.twin : null);
-    this.#server?.reload();
-  }
-
-  async end(): Promise<void> {
-    this.#ending = true;
-    await this.#server?.stop();
-    await this.#turn;
-    await this.#server?.stop();
-  }
-
-  async #become(role: DirectoryRole, turn: number): Promise<void> {
-    await this.#server?.stop();
-    this.#role = role;
-    const self = this.#member(this.#config.member);
-    const passwords = readPasswords(this.#config.secretsDir);
-    const settings = {
-      dataDir: this.#dataDir,
-      host: self.address,
-      port: self.port,
-      clients: this.#config.cluster.centers.flatMap((center) => center.subnets),
-      logDir: join(this.#config.dataDir, 'log'),
-    };
-    if (role.kind === 'primary') {
-      writeSynchronousSet(this.#dataDir, role.synchronous ? role.twin : null);
-      this.#watchEnd(await startPostgres(this.#binaries, settings), turn);
-      const client = await this.#connect();
-      try {
-        await preparePrimary(client, passwords);
-      } finally {
-        await client.end();
-      }
-    } else {
-      const primary = this.#member(role.primary);
-      const source = { host: primary.address, port: primary.port, password: passwords.replication };
-      if (role.reseed || !isStandbyFolder(this.#dataDir)) await this.#reseed(source);
-      const upstream = { ...source, name: this.#config.member };
-      this.#watchEnd(await startPostgres(this.#binaries, { ...settings, upstream }), turn);
-    }
-    const server = this.#server!;
-    this.#proc.log.info({ role: role.kind, pid: server.pid }, 'Postgres runs');
-    this.#proc.send({ type: 'postgres', turn, pid: server.pid });
-    void this.#report(server, role);
-  }
-
-  /** The primary may still be on its way up. */
-  async #reseed(source: { host: string; port: number; password: string }): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const startedAt = performance.now();
-        await reseedStandby(source, this.#dataDir);
-        const ms = Math.round(performance.now() - startedAt);
-        this.#proc.send({ type: 'progress', step: `seeded ${this.#config.member} from its twin`, ms });
-        return;
-      } catch (error) {
-        if (attempt === RESEED_TRIES || this.#ending) throw error;
-        this.#proc.log.warn({ err: error, attempt }, 'seeding failed');
-        await sleep(500 * attempt);
-      }
-    }
-  }
-
-  #watchEnd(server: RunningPostgres, turn: number): void {
-    this.#server = server;
-    server.ended.then((how) => {
-      if (this.#server !== server) return;
-      this.#server = null;
-      if (!this.#ending) this.#proc.log.error({ how }, 'Postgres ended');
-      this.#proc.send({ type: 'postgres', turn, pid: null, problem: how });
-    });
-  }
-
-  /** Tells, as long as this server runs and answers, that it does. Silence says the rest. */
-  async #report(server: RunningPostgres, role: DirectoryRole): Promise<void> {
-    let client: pg.Client | null = null;
-    let knockedAt = 0;
-    const self = this.#member(this.#config.member);
-    while (this.#server === server && !this.#ending) {
-      try {
-        if (performance.now() - knockedAt >= KNOCK_EVERY_MS) {
-          await knock(self.address, self.port);
-          knockedAt = performance.now();
-        }
-        if (role.kind === 'primary') {
-          client ??= await this.#connect();
-          this.#proc.send({ type: 'replication', replication: await replication(client, role.twin) });
-        } else this.#proc.send({ type: 'alive' });
-      } catch (error) {
-        this.#proc.log.warn({ err: error }, 'Postgres does not answer');
-        void client?.end().catch(() => {});
-        client = null;
-        knockedAt = 0;
-      }
-      await sleep(REPORT_MS);
-    }
-    void client?.end().catch(() => {});
-  }
-
-  async #connect(): Promise<pg.Client> {
-    const self = this.#member(this.#config.member);
-    const client = new pg.Client({
-      host: self.address,
-      port: self.port,
-      user: SUPERUSER,
-      password: readPasswords(this.#config.secretsDir).superuser,
-      database: 'postgres',
-      application_name: `${this.#config.member}-agent`,
-      connectionTimeoutMillis: ANSWER_MS * 5,
-      query_timeout: ANSWER_MS * 10,
-    });
-    client.on('error', (error) => this.#proc.log.warn({ err: error }, 'connection to Postgres lost'));
-    await client.connect();
-    return client;
-  }
-
-  #member(id: string): { address: string; port: number } {
-    const found = this.#config.cluster.members.find((m) => m.id === id);
-    if (!found) throw new Error(`no member ${id} in ${dirname(this.#config.dataDir)}`);
-    return found;
-  }
-}
-
-async function replication(client: pg.Client, twin: string): Promise<Replication> {
-  const query = { text: REPLICATION_SQL, values: [twin], query_timeout: ANSWER_MS };
-  const { rows } = await client.query<{
-    state: string | null;
-    slot: string | null;
-    flushed: string;
-    replayed: string | null;
-    synchronous: boolean;
-  }>(query);
-  const row = rows[0]!;
-  return {
-    ...row,
-    flushed: Number(row.flushed),
-    replayed: row.replayed === null ? null : Number(row.replayed),
-  };
-}
-
-/** Asks the server whether it speaks TLS: it forks and answers one byte, without a login. */
-function knock(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
-    socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
-    socket.once('connect', () => socket.write(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])));
-    socket.once('data', () => {
-      socket.end();
-      resolve();
-    });
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error('closed without an answer')));
-  });
 }

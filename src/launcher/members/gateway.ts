@@ -20,6 +20,7 @@ import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
 import { buildTopology } from '../../twin/load.ts';
 import type { Topology } from '../../twin/topology.ts';
+import { gatewayCenter } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
 import { openReplication } from '../gateway-replication.ts';
@@ -42,6 +43,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const { settings } = config;
   const clock = systemClock;
   const topology = buildTopology(config.cluster);
+  const center = gatewayCenter(config, topology);
   const directories = new Directories(config, topology, proc);
   const clients = connectNodes(config, topology);
   proc.onEnd(async () => {
@@ -60,7 +62,10 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   proc.onEnd(() => catalog.close());
   const self = config.member as MemberId;
   const nodes = { clients, topology, clock, random: Math.random, log };
-  const conditions = await openConditions({ ...nodes, catalog, self, settings: settings.monitor });
+  const conditions = await openConditions({
+    ...{ ...nodes, catalog, self, settings: settings.monitor },
+    directories: directories.failover(),
+  });
   proc.onEnd(() => conditions.close());
   const secret = readKey(config.secretsDir, 'cluster');
   const finder = openFinder({ ...nodes, config, secret, conditions: conditions.view });
@@ -69,7 +74,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   proc.onEnd(() => findings.close(FINDINGS_CLOSE_MS));
   const dosm = createDosm({
     ...nodes,
-    center: topology.members.get(self)?.center ?? null,
+    center,
     conditions: conditions.view,
     suspicion: conditions.suspicion,
     finder,
@@ -137,7 +142,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     '--admin',
     createAdminServer({
       catalog,
-      topology: withGateway(topology, self, gateway.listen.host, s3.port),
+      topology: withGateway(topology, self, { center, address: gateway.listen.host, port: s3.port }),
       clients,
       members: () => directories.members(),
       self,
@@ -211,7 +216,12 @@ async function opened<T>(
 }
 
 /** The topology as `status` shows it: with this gateway, whose port is known by now. */
-function withGateway(topology: Topology, id: MemberId, address: string, port: number): Topology {
-  const self = { id, kind: 'gateway', center: null, address, port, twin: null } as const;
+function withGateway(
+  topology: Topology,
+  id: MemberId,
+  at: { center: string | null; address: string; port: number },
+): Topology {
+  const address = topology.members.get(id)?.address ?? at.address;
+  const self = { ...at, id, kind: 'gateway', address, twin: null } as const;
   return { ...topology, members: new Map([...topology.members, [id, self]]) };
 }

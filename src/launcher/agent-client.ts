@@ -1,0 +1,147 @@
+/** Asks a directory's agent over its control port. Every call has one deadline; an answer that is not signed is none. */
+import { createHash } from 'node:crypto';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import type { Clock } from '../base/clock.ts';
+import {
+  ANSWER_KIND_HEADER,
+  ANSWER_MAC_HEADER,
+  AUTH_HEADER,
+  BODY_DIGEST_HEADER,
+  clusterKey,
+  newNonce,
+  signRequest,
+  verifyAnswer,
+} from '../nodes/request-auth.ts';
+import {
+  AGENT_REFUSALS,
+  type AgentRefusal,
+  type AgentStatus,
+  ANSWER_BYTES_MAX,
+  agentRefusal,
+  agentStatus,
+  STATUS_PATH,
+  SYNCHRONOUS_PATH,
+  type SynchronousOrder,
+} from './agent-protocol.ts';
+
+export interface AgentClientOptions {
+  readonly member: string;
+  readonly host: string;
+  readonly port: number;
+  readonly secret: Buffer;
+  readonly clock: Clock;
+}
+
+export interface AgentClient {
+  readonly member: string;
+  /** @throws {Error} when it does not answer in time, or somebody else does */
+  status(): Promise<AgentStatus>;
+  /** @throws {AgentRefused} and as `status` does; the outcome is then not known */
+  setSynchronous(order: SynchronousOrder): Promise<AgentStatus>;
+}
+
+export class AgentRefused extends Error {
+  override readonly name = 'AgentRefused';
+  readonly reason: AgentRefusal;
+  constructor(member: string, reason: AgentRefusal) {
+    super(`${member}: ${AGENT_REFUSALS[reason]}`);
+    this.reason = reason;
+  }
+}
+
+const STATUS_MS = 1_000;
+/** Until the running server has taken the change over. */
+const ORDER_MS = 8_000;
+
+export function createAgentClient(o: AgentClientOptions): AgentClient {
+  const key = clusterKey(o.secret);
+  const call = (method: string, target: string, body: Buffer, deadlineMs: number) =>
+    exchange(o, key, { method, target, body, deadlineMs });
+  return {
+    member: o.member,
+    async status() {
+      const { status, json } = await call('GET', STATUS_PATH, Buffer.alloc(0), STATUS_MS);
+      if (status !== 200) throw new Error(`the agent of ${o.member} answered ${status}`);
+      return agentStatus.parse(json);
+    },
+    async setSynchronous(order) {
+      const body = Buffer.from(JSON.stringify(order));
+      const { status, json } = await call('POST', SYNCHRONOUS_PATH, body, ORDER_MS);
+      if (status === 409) throw new AgentRefused(o.member, agentRefusal.parse(json).refused);
+      if (status !== 200) throw new Error(`the agent of ${o.member} answered ${status}`);
+      return agentStatus.parse(json);
+    },
+  };
+}
+
+interface CallParts {
+  readonly method: string;
+  readonly target: string;
+  readonly body: Buffer;
+  readonly deadlineMs: number;
+}
+
+async function exchange(
+  { member, host, port, clock }: AgentClientOptions,
+  key: ReturnType<typeof clusterKey>,
+  { method, target, body, deadlineMs }: CallParts,
+): Promise<{ status: number; json: unknown }> {
+  const nonce = newNonce();
+  const bodyDigest = body.length === 0 ? '' : createHash('sha256').update(body).digest('hex');
+  const facts = { member, method, target, contentLength: body.length, epoch: '', intent: '', bodyDigest };
+  const headers = {
+    [AUTH_HEADER]: signRequest(key, clock.now(), nonce, facts),
+    ...(body.length === 0 ? {} : { [BODY_DIGEST_HEADER]: bodyDigest }),
+    'content-length': String(body.length),
+  };
+  const answered = await send({ host, port, method, path: target, headers }, body, deadlineMs);
+  const text = (name: string): string => {
+    const value = answered.headers[name];
+    return typeof value === 'string' ? value : '';
+  };
+  const proof = {
+    nonce,
+    status: answered.status,
+    kind: text(ANSWER_KIND_HEADER),
+    contentLength: answered.body.length,
+    body: answered.body,
+  };
+  if (!verifyAnswer(key, text(ANSWER_MAC_HEADER), proof))
+    throw new Error(
+      `what answers for ${member} (${answered.status}) does not share this cluster's secret, or its clock differs`,
+    );
+  return { status: answered.status, json: JSON.parse(answered.body.toString()) };
+}
+
+interface Answered {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+function send(
+  options: { host: string; port: number; method: string; path: string; headers: Record<string, string> },
+  body: Buffer,
+  deadlineMs: number,
+): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(deadlineMs);
+    const late = (error: Error) =>
+      reject(signal.aborted ? new Error(`no answer within ${deadlineMs} ms`) : error);
+    const req = request({ ...options, agent: false, signal }, (res) => {
+      const parts: Buffer[] = [];
+      let length = 0;
+      res.on('data', (part: Buffer) => {
+        length += part.length;
+        if (length > ANSWER_BYTES_MAX) req.destroy(new Error('the answer is too long'));
+        else parts.push(part);
+      });
+      res.once('error', late);
+      res.once('end', () =>
+        resolve({ status: res.statusCode ?? 0, headers: res.headers, body: Buffer.concat(parts) }),
+      );
+    });
+    req.once('error', late);
+    req.end(body);
+  });
+}
