@@ -7,7 +7,11 @@ import type { ConditionChange } from '../../../src/ddm/cluster-catalog.ts';
 import { allServing, type Conditions, viewOf } from '../../../src/twin/condition.ts';
 import { epoch, topologyOf } from '../twin/monitor-kit.ts';
 
-function make(answer: Partial<FailoverSources['catalog']> = {}, centers: 1 | 2 = 2) {
+function make(
+  answer: Partial<FailoverSources['catalog']> = {},
+  centers: 1 | 2 = 2,
+  directories: FailoverSources['directories'] = null,
+) {
   const topology = topologyOf([11, 12], centers);
   const withDirectory = {
     ...topology,
@@ -36,6 +40,7 @@ function make(answer: Partial<FailoverSources['catalog']> = {}, centers: 1 | 2 =
     topology: withDirectory,
     conditions: { ...viewOf(() => after), take: (conditions) => void taken.push(conditions) },
     tell: async (members) => void told.push(...members),
+    directories,
     log: { warn: () => {} },
   });
   return { failover, asked, told, taken };
@@ -100,7 +105,7 @@ describe('failover enter', () => {
   it('refuses directories, gateways, strangers and the only center, without asking the record', async () => {
     const { failover, asked } = make();
     const enter = (subject: string) => failover.enter({ subject, force: true }, 'root');
-    await assert.rejects(enter('directory-a5'), refused('NotSupported', /not supported for directories yet/));
+    await assert.rejects(enter('directory-a5'), refused('NotSupported', /decides about it by itself/));
     await assert.rejects(enter('gateway-1'), refused('InvalidRequest', /no twin/));
     await assert.rejects(enter('node-c9'), refused('NoSuchMember', /node-c9; there is center a, center b/));
     assert.deepEqual(asked, []);
@@ -110,6 +115,45 @@ describe('failover enter', () => {
       refused('OnlyCenter', /a is the only center/),
     );
     assert.deepEqual(one.asked, []);
+  });
+});
+
+describe('failover of a directory, where the operator decides', () => {
+  it('goes to its agent and not to the record', async () => {
+    const orders: unknown[] = [];
+    const word = {
+      member: 'directory-a5',
+      condition: 'failed-over',
+      since: '',
+      why: 'w',
+      decidedBy: 'root',
+    } as const;
+    const { failover, asked } = make({}, 2, {
+      enter: async (...order) => {
+        orders.push(order);
+        return { ...word, mayReturn: false };
+      },
+      leave: async (...order) => {
+        orders.push(order);
+        return { ...word, condition: 'resyncing', mayReturn: true };
+      },
+    });
+    const order = { subject: 'directory-a5', force: false, assertDown: true };
+    const entered = await failover.enter(order, 'root');
+    assert.deepEqual(entered, {
+      subject: 'directory-a5',
+      epoch: 5,
+      members: [{ ...word, mayReturn: false }],
+    });
+    assert.equal(
+      (await failover.leave({ subject: 'directory-a5' }, 'root')).members[0]?.condition,
+      'resyncing',
+    );
+    assert.deepEqual(orders, [
+      ['directory-a5', order, 'root'],
+      ['directory-a5', 'root'],
+    ]);
+    assert.deepEqual(asked, []);
   });
 });
 
