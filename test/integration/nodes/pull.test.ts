@@ -223,11 +223,13 @@ describe('a pull', () => {
       bytesPerSecondMax: 3 * LIMITS.chunkBytes,
     };
     const caller = new AbortController();
-    const calledOff = impatient.pull(request, caller.signal);
+    const slow = { ...request, bytesPerSecondMax: LIMITS.chunkBytes };
+    const calledOff = impatient.pull(slow, caller.signal);
     while ((await kept(target)).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
     caller.abort(new Error('no longer wanted'));
     await assert.rejects(calledOff, (error: NodeError) => error.kind === 'aborted');
     while ((await kept(target)).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 200)); // a file that got its name has its record soon after
     assert.equal(await target.client.stat(blob.id), null);
 
     const startedAt = performance.now();

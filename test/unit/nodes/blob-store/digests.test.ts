@@ -161,6 +161,28 @@ describe('range digests of a store', () => {
     );
   });
 
+  it('leave out what is lost and take in what is brought back', async () => {
+    const put = { kind: 'put', isHandoff: false, isConfirmed: true, replace: false } as const;
+    for (const isHandoff of [false, true]) {
+      await using subject = new Subject();
+      await subject.open();
+      const id = IDS[0]!;
+      const counts: number[] = [];
+      for (const step of [
+        { ...put, isHandoff },
+        { kind: 'lose' },
+        put,
+        { kind: 'lose' },
+        { kind: 'remove' },
+      ] as const) {
+        await subject.run(id, step);
+        await subject.check();
+        counts.push(subject.store.digests().length);
+      }
+      assert.deepEqual(counts, isHandoff ? [0, 0, 0, 0, 0] : [1, 0, 1, 0, 0]);
+    }
+  });
+
   it('are the same when everything happens at once', async () => {
     await using subject = new Subject();
     await subject.open();
