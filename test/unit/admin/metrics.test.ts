@@ -86,3 +86,37 @@ describe('metrics', () => {
     assert.equal(asked, 2);
   });
 });
+
+describe('metrics of replicas', () => {
+  it('show a member that returns, scrubs, and what the jobs did; and forget the member when it serves', async () => {
+    const metrics = createMetrics();
+    const { clock, advance } = handClock();
+    const times = { startedAt: '', updatedAt: '', owner: 'gateway-1' };
+    const resync = { ...times, phase: 'pull', toPull: 9, pulledBlobs: 4, pulledBytes: 400, lag: 2 };
+    const scrub = { bytes: 5, blobs: 1, bytesPerSecondMax: 8, lastRoundEndedAt: '1970-01-01T00:00:03.000Z' };
+    const member = { ...node, id: 'node-a11', requests: 0, controlRequests: 1, damaged: 6, scrub } as const;
+    let current = report({ members: [{ ...member, condition: 'resyncing', resync }] });
+    metrics.follow(
+      async () => current,
+      clock,
+      () => ({ repaired: 3, postponed: 1, repairedBytes: 300, resyncsServed: 2, resyncsFailed: 0 }),
+    );
+    const text = (await metrics.page()).text;
+    for (const line of [
+      'antipode_resync_to_pull_blobs{member="node-a11"} 9',
+      'antipode_resync_pulled_blobs{member="node-a11"} 4',
+      'antipode_resync_pulled_bytes{member="node-a11"} 400',
+      'antipode_resync_lag{member="node-a11"} 2',
+      'antipode_scrub_bytes{member="node-a11"} 5',
+      'antipode_scrub_damaged{member="node-a11"} 6',
+      'antipode_scrub_last_round_ended_seconds{member="node-a11"} 3',
+      'antipode_repairs_done_total 3',
+      'antipode_repairs_bytes_total 300',
+      'antipode_resync_served_total 2',
+    ])
+      assert(text.includes(`${line}\n`), line);
+    current = report({ members: [{ ...member, condition: 'serving' }] });
+    advance(2_000);
+    assert(!(await metrics.page()).text.includes('antipode_resync_lag{'));
+  });
+});
