@@ -34,6 +34,8 @@ const search = z.strictObject({
   groups: z.record(z.string(), z.string().refine(isMulticast, 'is no multicast address')).default({}),
   /** 1 stays on its network; a routed group needs one more for each router. */
   ttl: z.int().min(1).max(255).default(1),
+  /** How long answers to a datagram are awaited, after the window over which they are spread. */
+  waitMs: z.int().min(1).max(10_000).default(150),
   /** The address that gateways ask from; default: the one that the system takes towards the center. */
   address: z.string().optional(),
 });

@@ -12,6 +12,8 @@ export interface Metrics {
   observe(record: RequestRecord): void;
   /** S3 requests answered since the process started. */
   requests(): number;
+  /** A search for a blob has ended. */
+  searched(outcome: 'found' | 'nowhere' | 'unknown'): void;
   /** From now on pages show nodes and pairs as well. */
   follow(
     status: () => Promise<StatusReport>,
@@ -49,6 +51,12 @@ export function createMetrics(): Metrics {
     labelNames: ['direction'],
     registers,
   });
+  const searches = new Counter({
+    name: 'antipode_searches_total',
+    help: 'Searches for blobs that were not where the map says, by outcome',
+    labelNames: ['outcome'],
+    registers,
+  });
   const members = createMemberGauges(registers);
   const replicas = createReplicationGauges(registers);
   let refresh: (() => Promise<void>) | null = null;
@@ -62,6 +70,7 @@ export function createMetrics(): Metrics {
       bytes.inc({ direction: 'out' }, record.bytesOut);
     },
     requests: () => answered,
+    searched: (outcome) => searches.inc({ outcome }),
     follow(status, clock, replication = () => null) {
       let askedAt = Number.NEGATIVE_INFINITY;
       let answer: Promise<void> = Promise.resolve();

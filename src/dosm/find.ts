@@ -60,6 +60,8 @@ export interface FinderOptions {
   readonly searcher: Searcher;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info'>;
+  /** A read's search has ended, whoever shared it. */
+  readonly onSearched?: (outcome: FoundBlob['outcome']) => void;
   readonly tuning?: Partial<FinderTuning>;
 }
 
@@ -94,6 +96,7 @@ export function createFinder(options: FinderOptions): NodeFinder {
         const found = await search(blob, false);
         const { outcome, members } = found;
         log.info({ blob: blob.id, pair: blob.pair, outcome, members }, 'searched for a blob');
+        options.onSearched?.(outcome);
         return found;
       });
       return signal ? orAborted(flight, signal) : flight;

@@ -6,13 +6,13 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import type { Epoch, MemberId, PairId } from '../base/ids.ts';
 import type { MemberConfig } from '../config.ts';
-import { createFinder, type NodeFinder } from '../dosm/find.ts';
+import { createFinder, type FinderOptions, type NodeFinder } from '../dosm/find.ts';
 import { type NodeClient, NodeError, type NodeSearch } from '../nodes/protocol.ts';
 import type { NodeSearchOptions } from '../nodes/server/search.ts';
 import { type ConditionView, FIRST_EPOCH } from '../twin/condition.ts';
 import { type AskMember, createSearcher, StaleAsker } from '../twin/search-asker.ts';
 import { type CenterGroup, type GroupAddress, groupOf, openQuestionPort } from '../twin/search-multicast.ts';
-import type { SearchTuning } from '../twin/search-tuning.ts';
+import { SEARCH_TUNING, type SearchTuning } from '../twin/search-tuning.ts';
 import { searchKey } from '../twin/search-wire.ts';
 import type { Topology } from '../twin/topology.ts';
 
@@ -51,6 +51,7 @@ export interface FinderParts {
   readonly clients: ReadonlyMap<MemberId, SearchingClient>;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly onSearched?: FinderOptions['onSearched'];
   readonly tuning?: Partial<SearchTuning>;
 }
 
@@ -70,7 +71,7 @@ export function openFinder(parts: FinderParts): NodeFinder {
     pairIds.set(member, pair);
     return conditions.epochOf(pair);
   };
-  const { transport, ttl, address } = config.search;
+  const { transport, ttl, address, waitMs } = config.search;
   const searcher = createSearcher({
     mode: transport,
     key: searchKey(secret),
@@ -86,9 +87,17 @@ export function openFinder(parts: FinderParts): NodeFinder {
           }),
     askMember: askClients(clients, epochOf),
     epochOf,
-    ...(parts.tuning ? { tuning: parts.tuning } : {}),
+    tuning: { ...patientTuning(waitMs), ...parts.tuning },
   });
-  return createFinder({ topology, conditions, searcher, clock, log });
+  const { onSearched } = parts;
+  return createFinder({
+    topology,
+    conditions,
+    searcher,
+    clock,
+    log,
+    ...(onSearched ? { onSearched } : {}),
+  });
 }
 
 function askClients(
@@ -105,6 +114,12 @@ function askClients(
       throw isStale ? new StaleAsker(error.epoch!) : error;
     }
   };
+}
+
+/** Waiting longer for datagrams leaves the other transport the time that it has. */
+function patientTuning(multicastWaitMs: number): Partial<SearchTuning> {
+  const longer = Math.max(0, multicastWaitMs - SEARCH_TUNING.multicastWaitMs);
+  return { multicastWaitMs, stepMs: SEARCH_TUNING.stepMs + longer };
 }
 
 /** Looked up when it is first needed: pairs may join. */

@@ -82,7 +82,7 @@ describe('files', () => {
   });
   it('say how searches go', () => {
     const { search } = readStartConfig({});
-    assert.deepEqual(search, { transport: 'auto', port: 7_180, groups: {}, ttl: 1 });
+    assert.deepEqual(search, { transport: 'auto', port: 7_180, groups: {}, ttl: 1, waitMs: 150 });
     const own = 'search:\n  transport: multicast\n  groups: { a: 239.1.2.3, b: ff15::7 }\n  ttl: 3\n';
     const { transport, groups, ttl } = readStartConfig({ config: file(own) }).search;
     assert.deepEqual([transport, groups, ttl], ['multicast', { a: '239.1.2.3', b: 'ff15::7' }, 3]);

@@ -68,7 +68,14 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   });
   proc.onEnd(() => conditions.close());
   const secret = readKey(config.secretsDir, 'cluster');
-  const finder = openFinder({ ...nodes, config, secret, conditions: conditions.view });
+  const metrics = createMetrics();
+  const finder = openFinder({
+    ...nodes,
+    config,
+    secret,
+    conditions: conditions.view,
+    onSearched: metrics.searched,
+  });
   proc.onEnd(() => finder.close());
   const findings = new Findings({ catalog, clock });
   proc.onEnd(() => findings.close(FINDINGS_CLOSE_MS));
@@ -114,7 +121,6 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   });
   proc.onEnd(() => jobs.close());
 
-  const metrics = createMetrics();
   const missing = await conditions.monitor.settled(settings.monitor.admitMs);
   if (missing.length > 0) log.warn({ missing }, 'nodes that serve by the record are not admitted');
   const s3 = await opened(

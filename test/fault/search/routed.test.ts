@@ -51,7 +51,7 @@ describe('searches on networks', { skip: problem ?? false }, () => {
 
   /** Starts the nodes, and answers how to ask from another namespace. */
   const startNodes = async (topology: TopologyConfig, places: readonly Place[], ttl: number) => {
-    const search: SearchConfig = { transport: 'auto', port: 7_180, groups: {}, ttl };
+    const search: SearchConfig = { transport: 'auto', port: 7_180, groups: {}, waitMs: 150, ttl };
     for (const { member, address, space } of places) {
       const own = nodeSearch({ search }, buildTopology(topology), member, secret)!;
       const facts = {

@@ -91,7 +91,7 @@ export async function startSearchRig(options: { centers: 1 | 2 }): Promise<Searc
         port: ports.get(member) ?? 1,
       })),
     });
-  const search: SearchConfig = { transport: 'auto', port: 7_180, groups: {}, ttl: 1 };
+  const search: SearchConfig = { transport: 'auto', port: 7_180, groups: {}, waitMs: 150, ttl: 1 };
   const nodes = new Map<MemberId, NodeProcess>();
   const draft = topologyWith(new Map());
   for (const { member, host } of places) {

@@ -27,7 +27,7 @@ for (const transport of ['multicast', 'point-to-point', 'auto'] as const) {
     let s3: S3Client;
     let nodes: Map<string, ReturnType<typeof createNodeClient>>;
     before(async () => {
-      store = await startStore({ search: { transport } });
+      store = await startStore({ search: { transport, waitMs: 1_500 } });
       s3 = clientOf(store);
       await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
       const secret = Buffer.from(

@@ -59,6 +59,7 @@ function setUp({ mode = 'auto', centers = 2, holders = [], states = {}, ...more 
   let conditions: Conditions = conditionsOf(topology, states, more.centersOut ?? []);
   const view = viewOf(() => conditions);
   const reloads: (Epoch | undefined)[] = [];
+  const outcomes: string[] = [];
   const finder = createFinder({
     topology,
     conditions: {
@@ -72,11 +73,21 @@ function setUp({ mode = 'auto', centers = 2, holders = [], states = {}, ...more 
     searcher: net.searcher(mode),
     clock,
     log: { info: () => {} },
+    onSearched: (outcome) => outcomes.push(outcome),
     ...(more.tuning ? { tuning: more.tuning } : {}),
   });
   const questions = () =>
     [...net.sent.datagrams.values(), ...net.sent.questions.values()].reduce((sum, n) => sum + n, 0);
-  return { clock, net, finder, has, reloads, questions, find: (blob = BLOB) => clock.run(finder.find(blob)) };
+  return {
+    clock,
+    net,
+    finder,
+    has,
+    reloads,
+    outcomes,
+    questions,
+    find: (blob = BLOB) => clock.run(finder.find(blob)),
+  };
 }
 
 function conditionsOf(
@@ -188,7 +199,7 @@ for (const mode of MODES) {
 describe('many who look for the same', () => {
   it('make one search, and its result serves for a second', async () => {
     for (const mode of ['multicast', 'point-to-point'] as const) {
-      const { clock, finder, questions, has } = setUp({ mode, holders: [b2] });
+      const { clock, finder, questions, has, outcomes } = setUp({ mode, holders: [b2] });
       const all = () => clock.run(Promise.all(Array.from({ length: 1_000 }, () => finder.find(BLOB))));
       assert.ok((await all()).every(({ outcome }) => outcome === 'found'));
       assert.equal(questions(), mode === 'multicast' ? 1 : 2);
@@ -196,6 +207,7 @@ describe('many who look for the same', () => {
       assert.ok((await all()).every(({ outcome }) => outcome === 'found'));
       await clock.run(clock.sleep(1_000));
       assert.ok((await all()).every(({ outcome }) => outcome === 'nowhere'));
+      assert.deepEqual(outcomes, ['found', 'nowhere']);
     }
   });
 
