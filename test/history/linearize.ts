@@ -72,6 +72,8 @@ export function linearize<S, E>(
       .filter((step): step is { i: number; after: S } => step.after !== null);
     // What never changes anything and fits here may as well come here: any order that has it later works without it there.
     const idle = steps.find(({ i, after }) => after === state && machine.isIdle(history[i]!.event));
+    // Those that ended first, first: what is unknown is placed where nothing else fits.
+    steps.sort((a, b) => history[a.i]!.end - history[b.i]!.end || 0);
     for (const { i, after } of idle ? [idle] : steps) {
       isPlaced[i] = 1;
       placed.push(i);
