@@ -32,8 +32,8 @@ describe('histories over S3, through two gateways', () => {
       print: (line) => t.diagnostic(line),
     });
     t.diagnostic(JSON.stringify(ran));
-    assert(ran.counts['put done']! > 100 && ran.counts['get read']! > 100 && ran.counts['list read']! > 30);
-    assert(ran.counts['put refused']! > 10);
+    assert(ran.counts['put done']! > 50 && ran.counts['get read']! > 50 && ran.counts['list read']! > 15);
+    assert(ran.counts['put refused']! > 5);
   });
 
   it('everything comes home: verify finds nothing', async () => {
