@@ -172,6 +172,30 @@ describe('files', () => {
       /file\.yaml:12: .*two twins; let it stand in one row$/,
     ],
   ];
+  it('of a member may leave it to the flag which one it is', () => {
+    const path = file(clusterOf().replace('member: node-a11\n', ''));
+    assert.equal(readMemberConfig(path, 'node', 'node-b11').member, 'node-b11');
+    assert.equal(readMemberConfig(file(clusterOf()), 'node', 'node-b11').member, 'node-b11');
+    assert.throws(
+      () => readMemberConfig(path, 'node', 'node-c1'),
+      /^ConfigError: --member: node-c1 is no node/,
+    );
+  });
+  it('of a member must say which one it is', () => {
+    const path = file(clusterOf().replace('member: node-a11\n', ''));
+    assert.throws(() => readMemberConfig(path, 'node'), /member: is missing; say which node it is/);
+  });
+  it('of a gateway cannot take the id of another kind of member', () => {
+    assert.throws(() => readMemberConfig(file(clusterOf()), 'gateway'), /:1: member: node-a11 is no gateway/);
+  });
+  it('of a gateway name the line of a center that there is not', () => {
+    const gateway = 'gateway:\n  listen: { host: x, port: 1 }\n  admin: { host: x, port: 2 }\n  center: c\n';
+    const path = file(clusterOf().replace('node-a11', 'gateway-1') + gateway);
+    assert.throws(
+      () => readMemberConfig(path, 'gateway'),
+      /:14: gateway\.center: there is no center c; name/,
+    );
+  });
   for (const [what, text, expected] of wrong)
     it(`of a member name file, line and fix of ${what}`, () => {
       assert.throws(
