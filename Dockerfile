@@ -8,19 +8,16 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 
 FROM ${BASE}
-# Postgres refuses to run as root, and wants a user with a name. The folders' owner is that of fresh volumes.
+# Postgres refuses to run as root, and wants a user with a name. Fresh volumes take their owner from these folders.
 RUN groupadd --system --gid 7100 antipode \
  && useradd --system --uid 7100 --gid antipode --no-create-home --home-dir /nonexistent antipode \
- && install -d -o antipode -g antipode -m 0700 /data /secrets
+ && install -d -o antipode -g antipode -m 0700 /data /secrets \
+ && ln -s /app/bin/antipode.js /usr/local/bin/antipode
 WORKDIR /app
-COPY --from=packages /app/node_modules ./node_modules
-COPY package.json LICENSE ./
-COPY bin ./bin
-COPY src ./src
-COPY migrations ./migrations
-COPY deploy/healthy.js ./deploy/healthy.js
-RUN ln -s ../app/bin/antipode.js /usr/local/bin/antipode
 USER antipode
 VOLUME ["/data"]
 ENTRYPOINT ["antipode"]
 CMD ["--help"]
+COPY --from=packages /app/node_modules ./node_modules
+# What .dockerignore lets through.
+COPY . .

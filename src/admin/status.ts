@@ -129,7 +129,8 @@ function describeMember(member: Member, facts: Facts): MemberReport {
   };
   if (member.kind === 'node') return { ...base, ...describeNode(member.id, state, facts) };
   if (member.kind === 'directory') return { ...base, ...describeDirectory(member, state, facts) };
-  return { ...base, condition: state?.condition ?? (state?.pid === null ? 'suspect' : 'serving') };
+  const reason = state?.reason === undefined ? {} : { reason: state.reason };
+  return { ...base, condition: state?.condition ?? (state?.pid === null ? 'suspect' : 'serving'), ...reason };
 }
 
 type Described = Partial<MemberReport> & { readonly condition: Condition };

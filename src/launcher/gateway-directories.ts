@@ -8,6 +8,7 @@ import type { Topology } from '../twin/topology.ts';
 import { type AgentPoll, startAgentPoll } from './agent-poll.ts';
 import { createDirectoryFailover } from './directory-failover.ts';
 import { APP_ROLE, DATABASE, OWNER_ROLE } from './directory-roles.ts';
+import { type GatewayPeers, watchGateways } from './gateway-peers.ts';
 import type { MemberProcess } from './member.ts';
 import type { ClusterState, MemberState } from './messages.ts';
 import { readPasswords } from './secrets.ts';
@@ -17,6 +18,7 @@ export class Directories implements DirectoryLocator {
   readonly #passwords: ReturnType<typeof readPasswords>;
   readonly #self: string;
   readonly #poll: AgentPoll | null;
+  readonly #gateways: GatewayPeers | null;
   #told: ClusterState | null = null;
 
   constructor(config: MemberConfig, topology: Topology, proc: MemberProcess) {
@@ -27,6 +29,8 @@ export class Directories implements DirectoryLocator {
       ? null
       : startAgentPoll({ config, topology, clock: systemClock, log: proc.log });
     proc.onEnd(async () => this.#poll?.close());
+    this.#gateways = proc.supervised ? null : watchGateways(topology, config.member, systemClock);
+    proc.onEnd(async () => this.#gateways?.close());
     proc.onMessage((message) => {
       if (message.type === 'cluster') this.#told = message.state;
     });
@@ -64,7 +68,7 @@ export class Directories implements DirectoryLocator {
 
   /** For `status`: what the supervisor knows, and that this gateway runs. */
   members(): readonly MemberState[] {
-    const known = this.#state?.members ?? [];
+    const known = [...(this.#state?.members ?? []), ...(this.#gateways?.members() ?? [])];
     return known.map((m) => (m.id === this.#self ? { id: m.id, pid: process.pid } : m));
   }
 

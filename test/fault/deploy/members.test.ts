@@ -103,6 +103,10 @@ describe('members of a deployment, each from its own file', () => {
     await put('gateway-a', 'last words', 'of the gateway');
     await deployment.kill('gateway-a');
     assert.equal(await get('gateway-b', 'last words'), 'of the gateway');
+    await deployment.until(
+      'the other gateway sees that it is gone',
+      async () => memberOf(await status('gateway-b'), 'gateway-a').condition === 'suspect',
+    );
     deployment.start('gateway-a');
     await deployment.ready('gateway-a');
     await roundTrip('two again');
@@ -113,12 +117,13 @@ describe('members of a deployment, each from its own file', () => {
     await deployment.kill('directory-a5');
     await assert.rejects(put('gateway-b', 'refused', 'x'), (error) => statusCode(error) === 503);
     deployment.start('directory-a5');
-    await deployment.until('S3 answers', () =>
-      put('gateway-b', 'after', 'the kill').then(
-        () => true,
-        () => false,
-      ),
-    );
+    for (const gateway of GATEWAYS)
+      await deployment.until(`S3 answers at ${gateway}`, () =>
+        put(gateway, 'after', 'the kill').then(
+          () => true,
+          () => false,
+        ),
+      );
     assert.equal(await get('gateway-a', 'acknowledged'), 'before the kill');
     assert.equal(role('directory-a5').role, 'primary');
   });
