@@ -138,6 +138,18 @@ describe('two gateways', () => {
     assert.equal(await deadlocks(), 0);
   });
 
+  it('adopt a data folder once, also when both had found none', async () => {
+    const { one, two, server, app } = await twoGateways();
+    assert.equal(await one.catalog.adoptStore(A11, 'disk-1'), 'disk-1');
+    // What the slower one does, having looked before the faster one wrote.
+    const late = new pg.Client({ ...server.connection(app.database) });
+    await late.connect();
+    const { rowCount } = await late.query(statement('adopt-store').text, [A11, 'disk-2']);
+    await late.end();
+    assert.equal(rowCount, 0);
+    assert.equal(await two.catalog.adoptStore(A11, 'disk-2'), 'disk-1');
+  });
+
   it('keep to the rows whatever they do at once', async () => {
     const { one, two, sql, deadlocks } = await twoGateways();
     const bucketId = await one.bucket();
