@@ -12,6 +12,7 @@ import type { PairId } from '../../../src/base/ids.ts';
 import { type Catalog, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
 import type { DirectoryLocator, PostgresConnection } from '../../../src/ddm/locator.ts';
 import { openCatalog } from '../../../src/ddm/postgres-catalog.ts';
+import { statement } from '../../../src/ddm/statements.ts';
 import {
   A11,
   A12,
