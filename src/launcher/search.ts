@@ -53,6 +53,7 @@ export interface FinderParts {
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly onSearched?: FinderOptions['onSearched'];
   readonly tuning?: Partial<SearchTuning>;
+  readonly finderTuning?: FinderOptions['tuning'];
 }
 
 /** Opens no socket before the first search. */
@@ -89,7 +90,7 @@ export function openFinder(parts: FinderParts): NodeFinder {
     epochOf,
     tuning: { ...patientTuning(waitMs), ...parts.tuning },
   });
-  const { onSearched } = parts;
+  const { onSearched, finderTuning } = parts;
   return createFinder({
     topology,
     conditions,
@@ -97,6 +98,7 @@ export function openFinder(parts: FinderParts): NodeFinder {
     clock,
     log,
     ...(onSearched ? { onSearched } : {}),
+    ...(finderTuning ? { tuning: finderTuning } : {}),
   });
 }
 

@@ -143,6 +143,7 @@ export async function startSearchRig(options: { centers: 1 | 2 }): Promise<Searc
         clock: CLOCK,
         log,
         tuning: TUNING,
+        finderTuning: { rememberMs: 60_000 },
       });
       const dosm = createDosm({
         topology,
