@@ -39,7 +39,7 @@ export interface RouteServices {
   readonly catalog: Catalog;
   readonly status: () => Promise<StatusReport>;
   readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
-  readonly failover?: Failover;
+  readonly failover: Failover;
   readonly verify?: Verify;
   readonly replication?: ReplicationService;
 }
@@ -119,7 +119,6 @@ export function adminRoutes(services: RouteServices): Router {
   });
 
   if (replication) replicationRoutes(router, replication);
-  if (!failover) return router;
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
   });

@@ -36,7 +36,7 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   /** The gateway that this is part of: its requests are those that `metrics` has counted. */
   readonly self?: MemberId;
   /** What operators may do to conditions. */
-  readonly failover?: Failover;
+  readonly failover: Failover;
   /** What `locate` searches with. */
   readonly finder?: NodeFinder;
   /** Resync, scrub and repairs, as operators see them. */
@@ -135,7 +135,7 @@ function adminApp(options: AdminOptions): Express {
     catalog,
     status,
     locate,
-    ...(options.failover ? { failover: options.failover } : {}),
+    failover: options.failover,
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
     ...(options.replication ? { replication: options.replication } : {}),
   });

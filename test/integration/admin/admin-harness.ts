@@ -3,13 +3,15 @@ import { createSecretKey } from 'node:crypto';
 import pino from 'pino';
 import { request } from 'undici';
 import { ADMIN_PREFIX, ADMIN_REGION, ADMIN_SERVICE } from '../../../src/admin/api.ts';
+import { createFailover } from '../../../src/admin/failover.ts';
 import { createMetrics } from '../../../src/admin/metrics.ts';
 import { type AdminOptions, createAdminServer } from '../../../src/admin/server.ts';
 import { systemClock } from '../../../src/base/clock.ts';
-import type { AccountId } from '../../../src/base/ids.ts';
+import type { AccountId, MemberId } from '../../../src/base/ids.ts';
 import type { AccessKey } from '../../../src/ddm/catalog.ts';
 import { openSecret, sealSecret } from '../../../src/identity/secret-box.ts';
 import { type Credentials, encodeQuery, signRequest } from '../../../src/identity/sign.ts';
+import { type Conditions, viewOf } from '../../../src/twin/condition.ts';
 import { ModelCatalog } from '../../model/model-catalog.ts';
 
 export const ROOT: Credentials = {
@@ -40,9 +42,22 @@ export async function startAdmin(change: Partial<AdminOptions> = {}) {
   await catalog.createAccount(root);
   const sealedSecret = seal(ROOT.secretAccessKey, ROOT.accessKeyId);
   await catalog.createAccessKey({ accessKeyId: ROOT.accessKeyId, account: root.id, sealedSecret });
+  const topology = change.topology ?? { centers: [], members: new Map(), pairs: new Map() };
+  await catalog.registerTopology(topology);
+  let record = await catalog.readConditions();
+  const take = (conditions: Conditions) => {
+    record = conditions;
+  };
+  const told: MemberId[] = [];
+  const log = pino({ level: 'silent' });
   const server = await createAdminServer({
     catalog,
-    topology: { centers: [], members: new Map(), pairs: new Map() },
+    topology,
+    failover: createFailover({
+      ...{ catalog, topology, log },
+      conditions: { ...viewOf(() => record), take },
+      tell: async (members) => void told.push(...members),
+    }),
     clients: new Map(),
     members: () => [],
     clock: systemClock,
@@ -50,7 +65,7 @@ export async function startAdmin(change: Partial<AdminOptions> = {}) {
     sealSecret: seal,
     metrics: createMetrics(),
     listen: { host: '127.0.0.1', port: 0 },
-    log: pino({ level: 'silent' }),
+    log,
     ...change,
   });
   const host = `127.0.0.1:${server.port}`;
@@ -88,5 +103,5 @@ export async function startAdmin(change: Partial<AdminOptions> = {}) {
     const isJson = String(response.headers['content-type']).startsWith('application/json');
     return { status: response.statusCode, text, json: isJson ? JSON.parse(text) : null };
   }
-  return { catalog, host, send, close: server.close, master };
+  return { catalog, told, host, send, close: server.close, master };
 }
