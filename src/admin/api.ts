@@ -325,7 +325,7 @@ export const failoverEnter = z.strictObject({
   /** Directories: the operator's word that it answers nobody. */
   assertDown: z.boolean().default(false),
 });
-export const failoverLeave = z.strictObject({ subject: failoverSubject });
+export const failoverLeave = z.strictObject({ subject: failoverSubject, force: z.boolean().default(false) });
 export const historyQuery = z.strictObject({
   max: z.coerce.number().int().min(1).max(1000).default(100),
   before: z.coerce.number().int().min(1).optional(),

@@ -15,6 +15,8 @@ export interface FailoverSources {
   readonly topology: Topology;
   /** With `take`: the record as a change has left it. */
   readonly conditions: ConditionView & { take(conditions: Conditions): void };
+  /** The id of the data folder that the member has said to have; null when it has not been heard. */
+  readonly storeIdOf: (member: MemberId) => string | null;
   /** Tells members what the record says of them now. Bounded by itself. */
   readonly tell: (members: readonly MemberId[]) => Promise<void>;
   /** Absent: somebody else decides about directories. */
@@ -42,9 +44,15 @@ export interface DirectoryFailover {
   leave(member: MemberId, who: string): Promise<DirectoryWord>;
 }
 
+export interface LeaveOrder {
+  readonly subject: string;
+  /** It serves at once, with what it has: only where its twin does not serve, so that nobody could fill it. */
+  readonly force: boolean;
+}
+
 export interface Failover {
   enter(order: EnterOrder, who: string): Promise<FailoverReport>;
-  leave(order: { readonly subject: string }, who: string): Promise<FailoverReport>;
+  leave(order: LeaveOrder, who: string): Promise<FailoverReport>;
   history(query: { max: number; before?: number | undefined }): Promise<HistoryReport>;
 }
 
@@ -70,6 +78,13 @@ export function createFailover(sources: FailoverSources): Failover {
     epoch: conditions.current().epoch,
     members: [word],
   });
+  const change = async (wanted: ConditionChange): Promise<Conditions> => {
+    const outcome = await catalog.changeCondition(wanted);
+    if (outcome.outcome === 'unknown') throw unknown();
+    if (outcome.outcome === 'refused') throw refusal(outcome.reason, nameOf(wanted.subject), outcome.detail);
+    conditions.take(outcome.value);
+    return outcome.value;
+  };
   const membersOf = (subject: Subject): readonly MemberId[] =>
     [...topology.members.values()]
       .filter((m) =>
@@ -108,17 +123,15 @@ export function createFailover(sources: FailoverSources): Failover {
         );
       }
       const why = reason ?? 'entered by an operator';
-      const change = { subject, to: 'failed-over', why, decidedBy: who, mayReturn: false, force } as const;
-      const outcome = await catalog.changeCondition(change);
-      if (outcome.outcome === 'unknown') throw unknown();
-      if (outcome.outcome === 'refused') throw refusal(outcome.reason, nameOf(subject), outcome.detail);
-      log.warn({ subject: nameOf(subject), who, why, force, epoch: outcome.value.epoch }, 'failover entered');
-      conditions.take(outcome.value);
+      const record = await change({
+        ...{ subject, to: 'failed-over', why, decidedBy: who, mayReturn: false, force },
+      });
+      log.warn({ subject: nameOf(subject), who, why, force, epoch: record.epoch }, 'failover entered');
       await tell(withTwins(membersOf(subject)));
-      return report(subject, outcome.value);
+      return report(subject, record);
     },
 
-    async leave({ subject: text }, who) {
+    async leave({ subject: text, force }, who) {
       const directory = asDirectory(text);
       if (directory) {
         const word = await directory.failover.leave(directory.member, who);
@@ -126,12 +139,22 @@ export function createFailover(sources: FailoverSources): Failover {
         return wordReport(word);
       }
       const subject = parseSubject(topology, text);
+      if (force) {
+        await conditions.reload();
+        assertNobodyFillsIt(sources, subject);
+      }
       const outcome = await catalog.allowReturn(subject, who);
       if (outcome.outcome === 'unknown') throw unknown();
       if (outcome.outcome === 'refused') throw refusal(outcome.reason, nameOf(subject), outcome.detail);
-      log.warn({ subject: nameOf(subject), who }, 'failover may be left');
+      log.warn({ subject: nameOf(subject), who, force }, 'failover may be left');
       conditions.take(outcome.value);
-      return report(subject, outcome.value);
+      if (!force || subject.kind !== 'member') return report(subject, outcome.value);
+      const facts = { subject, why: 'put back by an operator as it is', decidedBy: who };
+      const storeId = sources.storeIdOf(subject.member);
+      await change({ ...facts, to: 'resyncing' });
+      const record = await change({ ...facts, to: 'serving', ...(storeId === null ? {} : { storeId }) });
+      await tell(withTwins(membersOf(subject)));
+      return report(subject, record);
     },
 
     async history({ max, before }) {
@@ -145,6 +168,21 @@ export function createFailover(sources: FailoverSources): Failover {
       };
     },
   };
+}
+
+/** @throws {AdminError} unless it is one member, out of service, whose twin does not serve either */
+function assertNobodyFillsIt({ topology, conditions }: FailoverSources, subject: Subject): void {
+  if (subject.kind === 'center')
+    throw new AdminError('InvalidRequest', 'by force one node is put back at a time: name it');
+  const { member } = subject;
+  const twin = topology.members.get(member)?.twin;
+  const state = conditions.stateOf(member);
+  if (state === 'serving') throw new AdminError('NotAllowed', `${member} serves`);
+  if (twin && conditions.stateOf(twin) === 'serving')
+    throw new AdminError(
+      'NotAllowed',
+      `${member} is filled by ${twin}, which serves; --force is for members whose twin does not`,
+    );
 }
 
 /** @throws {AdminError} for what cannot enter failover by command */

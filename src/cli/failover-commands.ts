@@ -35,11 +35,11 @@ export function registerFailover(program: Command): void {
     );
   common(failover.command('leave <subject...>'))
     .description('let it return: it is resynced when it answers, and then serves')
-    .action((words: string[], flags: CommonFlags) =>
+    .option('--force', 'a node whose twin does not serve: it serves at once, with what it has')
+    .action((words: string[], { force = false, ...flags }: CommonFlags & { force?: boolean }) =>
       run(flags, async (client) => {
-        const done = await client.send<FailoverReport>('POST', '/failover/leave', {
-          subject: subjectOf(words),
-        });
+        const order = { subject: subjectOf(words), force };
+        const done = await client.send<FailoverReport>('POST', '/failover/leave', order);
         show(flags, done, leaveText(done));
       }),
     );

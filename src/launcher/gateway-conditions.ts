@@ -82,6 +82,7 @@ export async function openConditions(o: GatewayConditionsOptions): Promise<Gatew
     catalog,
     topology,
     conditions: view,
+    storeIdOf: (member) => monitor.heard(member)?.storeId ?? null,
     tell: (members) => monitor.spread(members),
     directories: o.directories,
     log,

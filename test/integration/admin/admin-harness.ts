@@ -56,6 +56,7 @@ export async function startAdmin(change: Partial<AdminOptions> = {}) {
     failover: createFailover({
       ...{ catalog, topology, log },
       conditions: { ...viewOf(() => record), take },
+      storeIdOf: (member) => `disk of ${member}`,
       tell: async (members) => void told.push(...members),
     }),
     clients: new Map(),

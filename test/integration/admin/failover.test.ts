@@ -1,6 +1,7 @@
 /** The routes of failover over HTTP: who may, what they answer, what they refuse and under which status. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import type { MemberId } from '../../../src/base/ids.ts';
 import { buildTopology } from '../../../src/twin/load.ts';
 import { ROOT, startAdmin } from './admin-harness.ts';
 
@@ -92,6 +93,27 @@ describe('the routes of failover', () => {
         ['node-a12', 'serving', true],
       ],
     );
+  });
+
+  it('leave by force puts one back that nobody can fill, and nothing else', async () => {
+    const leave = (subject: string) =>
+      admin.send('POST', '/failover/leave', { body: { subject, force: true } });
+    for (const [subject, status, message] of [
+      ['center a', 400, /one node is put back at a time/],
+      ['node-a12', 409, /node-a12 serves/],
+    ] as const) {
+      const answer = await leave(subject);
+      assert.equal(answer.status, status);
+      assert.match(answer.json.message, message);
+    }
+    const done = await leave('node-a11');
+    assert.equal(done.status, 200, done.text);
+    assert.equal(done.json.members[0].condition, 'serving');
+    const record = await admin.catalog.readConditions();
+    assert.equal(record.members.get('node-a11' as MemberId)!.storeId, 'disk of node-a11');
+    const twin = await leave('node-b11');
+    assert.equal(twin.status, 409);
+    assert.match(twin.json.message, /filled by node-a11, which serves/);
   });
 
   it('the history comes in pages', async () => {

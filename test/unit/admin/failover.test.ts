@@ -39,6 +39,7 @@ function make(
     },
     topology: withDirectory,
     conditions: { ...viewOf(() => after), take: (conditions) => void taken.push(conditions) },
+    storeIdOf: () => null,
     tell: async (members) => void told.push(...members),
     directories,
     log: { warn: () => {} },
@@ -167,7 +168,7 @@ describe('failover leave and history', () => {
         return { outcome: 'done', value };
       },
     });
-    const report = await failover.leave({ subject: 'b' }, 'root (KEY)');
+    const report = await failover.leave({ subject: 'b', force: false }, 'root (KEY)');
     assert.deepEqual(asked, [[{ kind: 'center', center: 'b' }, 'root (KEY)']]);
     assert.deepEqual(
       report.members.map((m) => m.member),

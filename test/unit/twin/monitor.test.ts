@@ -1,6 +1,7 @@
 /** The monitor under a virtual clock: what is declared, when, and what never is. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { viewOf } from '../../../src/twin/condition.ts';
 import { seededRandom } from '../../world/seeded-random.ts';
 import { epoch, hangs, id, makeWorld, refuses } from './monitor-kit.ts';
 
@@ -68,6 +69,35 @@ describe('admission', () => {
     world.root.isAway = false;
     await world.pass(1_000);
     assert.equal(world.of('node-a11').state, 'serving');
+    await world.close();
+  });
+
+  it('does not overrule a member that has heard of a younger epoch, and follows when the record is read', async () => {
+    const world = makeWorld();
+    let known = world.root.conditions;
+    let reloads = 0;
+    world.gateway({
+      conditions: {
+        ...viewOf(() => known),
+        reload: async () => {
+          reloads += 1;
+          if (reloads > 3) known = world.root.conditions;
+          return known;
+        },
+      },
+      declare: async () => ({ reason: 'stale-epoch' }),
+    });
+    await world.pass(2_000);
+    // Another gateway takes the member out and tells it; this one still believes that it serves.
+    world.root.set(id('node-a11'), { state: 'failed-over', mayReturn: false });
+    const member = world.of('node-a11');
+    Object.assign(member, { state: 'fenced', epoch: world.root.epochOf('node/11') });
+    const told = member.told.length;
+    await world.pass(1_500);
+    assert.deepEqual([member.state, member.told.length], ['fenced', told]);
+    await world.pass(3_000);
+    assert.ok(reloads > 3);
+    assert.deepEqual([member.state, world.of('node-b11').epoch], ['fenced', member.epoch]);
     await world.close();
   });
 });
