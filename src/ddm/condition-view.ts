@@ -30,7 +30,6 @@ export class CachedConditions implements ConditionView {
   #readAt: number;
   #isAway = false;
   #reading: Promise<void> | null = null;
-  #next: Promise<void> | null = null;
 
   constructor(initial: Conditions, options: ConditionViewOptions) {
     this.#o = options;
@@ -86,13 +85,8 @@ export class CachedConditions implements ConditionView {
 
   /** By a question that begins after this call; all who wait for the next one share it. */
   #readAnew(): Promise<void> {
-    if (this.#next) return this.#next;
     if (!this.#reading) return this.#read();
-    this.#next = this.#reading.then(() => {
-      this.#next = null;
-      return this.#reading ?? this.#read();
-    });
-    return this.#next;
+    return this.#reading.then(() => this.#reading ?? this.#read());
   }
 
   #read(): Promise<void> {

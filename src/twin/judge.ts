@@ -122,7 +122,7 @@ function twinStands(seen: Seen, { twin }: Watched): boolean {
   return stateOf(seen, twin) === 'serving' && stance === 'serving' && isFresh && !pulse.isSuspect;
 }
 
-/** All its members served and are lost now. Where the twins are in the same center, it can never be. */
+/** All its members served and are lost now. Never where the twins are in the same center: who is lost has one that answers. */
 function isWholeCenter(seen: Seen, center: string, silent: readonly Watched[]): boolean {
   return (
     seen.conditions.centers.size > 1 && seen.watched.every((w) => w.center !== center || silent.includes(w))
@@ -134,7 +134,6 @@ function waitsForItsCenter(seen: Seen, w: Watched): boolean {
   const { failAfterMs, gatherMs } = seen.timings;
   const others = seen.watched.filter((o) => o.center === w.center && o.member !== w.member);
   return (
-    seen.conditions.centers.size > 1 &&
     others.length > 0 &&
     seen.pulseOf(w.member).silentMs < failAfterMs + gatherMs &&
     others.every(

@@ -125,6 +125,17 @@ describe('detection', () => {
     });
   }
 
+  it('tells the twin at once, and not with the next probe', async () => {
+    const world = makeWorld();
+    world.gateway();
+    await world.pass(3_000);
+    world.of('node-a11').behave = refuses;
+    while (world.root.history.length === 0) await world.pass(10);
+    await world.pass(1);
+    assert.equal(world.of('node-b11').epoch, world.root.epochOf('node/11'));
+    await world.close();
+  });
+
   it('brings it back after 10 s of good answers: fenced first, then resyncing', async () => {
     const world = makeWorld();
     world.gateway();
@@ -216,7 +227,10 @@ describe('a whole center', () => {
     const world = makeWorld({ hosts: [11, 12, 13] });
     world.gateway();
     await world.pass(3_000);
-    for (const host of [11, 12, 13]) world.of(`node-a${host}`).behave = host === 12 ? refuses : hangs;
+    for (const host of [11, 12, 13]) {
+      world.of(`node-a${host}`).behave = host === 12 ? refuses : hangs;
+      await world.pass(400);
+    }
     await world.pass(8_500);
     assert.deepEqual(world.root.history, ['center a failed-over']);
     await world.close();
@@ -291,9 +305,9 @@ describe('what does not flap', () => {
     world.gateway({ clock: jumping });
     await world.pass(3_000);
     for (const name of ['node-a11', 'node-a12']) world.of(name).behave = hangs;
-    await world.pass(2_500);
+    await world.pass(4_300);
     skipped = 60_000;
-    await world.pass(1_000);
+    await world.pass(400);
     assert.deepEqual(world.root.history, []);
     for (const name of ['node-a11', 'node-a12']) world.of(name).behave = async () => {};
     await world.pass(20_000);
