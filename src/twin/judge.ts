@@ -124,9 +124,7 @@ function twinStands(seen: Seen, { twin }: Watched): boolean {
 
 /** All its members served and are lost now. Never where the twins are in the same center: who is lost has one that answers. */
 function isWholeCenter(seen: Seen, center: string, silent: readonly Watched[]): boolean {
-  return (
-    seen.conditions.centers.size > 1 && seen.watched.every((w) => w.center !== center || silent.includes(w))
-  );
+  return seen.watched.every((w) => w.center !== center || silent.includes(w));
 }
 
 /** The others of its center have fallen silent too, and some not for quite as long. */

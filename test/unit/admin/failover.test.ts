@@ -147,7 +147,7 @@ describe('failover of a directory, where the operator decides', () => {
       members: [{ ...word, mayReturn: false }],
     });
     assert.equal(
-      (await failover.leave({ subject: 'directory-a5' }, 'root')).members[0]?.condition,
+      (await failover.leave({ subject: 'directory-a5', force: false }, 'root')).members[0]?.condition,
       'resyncing',
     );
     assert.deepEqual(orders, [
