@@ -57,7 +57,10 @@ export async function checkBlobs(x: Exchange, { clock, store }: ControlContext):
 
 async function checkOne(store: BlobStore, id: Damage['id'], work: Work): Promise<Damage['kind'] | null> {
   const entry = store.stat(id);
-  if (!entry) return 'missing';
+  if (!entry) {
+    await store.report(id, 'missing'); // if the index names it, that is
+    return 'missing';
+  }
   const verdict = await verifyBlob(store, entry, async () => {
     work.signal.throwIfAborted();
     work.advanced();
