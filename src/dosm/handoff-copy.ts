@@ -40,7 +40,7 @@ export function handoffCandidates(
 ): readonly MemberId[] {
   const pairs = view.pairs();
   const nodes = copy.survivors.flatMap((survivor) => handoffNodes(pairs, copy.pair, survivor, view));
-  const ranked = rankHandoffs(nodes, copy.blob.id);
+  const ranked = rankHandoffs(nodes, copy.blob.id).map(({ member }) => member);
   return [...new Set(ranked)].filter((node) => !copy.except.has(node) && !copy.survivors.includes(node));
 }
 

@@ -4,7 +4,8 @@
  * an absent node spreads, and everyone computes the same order.
  *
  * They are the nodes on the survivor's side: in its center, or in its subnet where one center has both. Two copies in
- * the surviving center need no line to the other one. Nodes of pairs that drain come last.
+ * the surviving center need no line to the other one. Nodes of pairs that drain come after the others, and those that
+ * are suspect at the very end: asking one is better than refusing the write.
  */
 import { hash } from 'node:crypto';
 import type { BlobId, MemberId } from '../base/ids.ts';
@@ -15,32 +16,35 @@ export interface NodeFacts {
   isSuspect(member: MemberId): boolean;
 }
 
-/** The members on the same side as `survivor`, but not of its own pair or of `pair`, that serve and are trusted. */
+export interface HandoffNode {
+  readonly member: MemberId;
+  readonly weight: number;
+  readonly isSuspect: boolean;
+}
+
+/** The members on the same side as `survivor`, but not of its own pair or of `blobPair`, that serve. */
 export function handoffNodes(
   pairs: readonly Pair[],
   blobPair: Pair,
   survivor: MemberId,
   facts: NodeFacts,
-): readonly { readonly member: MemberId; readonly weight: number }[] {
+): readonly HandoffNode[] {
   const side = sideOf(pairs, survivor);
   if (side === null) return [];
   return pairs
     .filter((pair) => pair.id !== blobPair.id)
-    .map((pair) => ({ member: pair.members[side], weight: pair.weight }))
-    .filter(({ member }) => member !== survivor && facts.isServing(member) && !facts.isSuspect(member));
+    .map(({ members, weight }) => ({ member: members[side], weight }))
+    .filter(({ member }) => member !== survivor && facts.isServing(member))
+    .map((node) => ({ ...node, isSuspect: facts.isSuspect(node.member) }));
 }
 
 /** The same, in the order in which they are asked for this blob. */
-export function rankHandoffs(
-  nodes: readonly { readonly member: MemberId; readonly weight: number }[],
-  blob: BlobId,
-): readonly MemberId[] {
+export function rankHandoffs(nodes: readonly HandoffNode[], blob: BlobId): readonly HandoffNode[] {
+  const cost = ({ isSuspect, weight }: HandoffNode) => (isSuspect ? 2 : 0) + (weight <= 0 ? 1 : 0);
   return nodes
-    .map(({ member, weight }) => ({ member, drains: weight <= 0, score: score(member, blob, weight) }))
-    .sort(
-      (a, b) => Number(a.drains) - Number(b.drains) || a.score - b.score || (a.member < b.member ? -1 : 1),
-    )
-    .map(({ member }) => member);
+    .map((node) => ({ node, cost: cost(node), score: score(node.member, blob, node.weight) }))
+    .sort((a, b) => a.cost - b.cost || a.score - b.score || (a.node.member < b.node.member ? -1 : 1))
+    .map(({ node }) => node);
 }
 
 /** 0: the first center (or subnet), 1: the other; null for a member without a pair. */

@@ -53,7 +53,10 @@ export function planWrite(pair: Pair, { pairs, facts, durability, blob }: PlanIn
   const survivor = trusted[0] ?? serving[0]!;
   if (trusted.length === 0 && serving.length === 2) return plan(both);
   const [handoff] = rankHandoffs(handoffNodes(pairs, pair, survivor, facts), blob);
-  if (handoff === undefined) return serving.length === 2 ? plan(both, { isDoubtful: true }) : null;
+  // A suspect twin before a suspect stranger.
+  if (serving.length === 2 && (!handoff || handoff.isSuspect)) return plan(both, { isDoubtful: true });
+  if (!handoff) return null;
   const absent = pair.members.find((member) => member !== survivor)!;
-  return plan([home(survivor), { home: absent, member: handoff }]);
+  const targets = [home(survivor), { home: absent, member: handoff.member }];
+  return plan(targets, { isDoubtful: isDoubtful || handoff.isSuspect });
 }

@@ -34,25 +34,30 @@ const plan = (
   return planWrite(pairs[0]!, { pairs, facts, durability, blob });
 };
 
-test('handoff nodes are the others on the survivor’s side that serve and are trusted', () => {
+test('handoff nodes are the others on the survivor’s side that serve, suspects at the end', () => {
   const pairs = pairsOf(5);
   const facts = factsOf(['node-b12'], ['node-b13']);
   const names = (survivor: string) =>
     handoffNodes(pairs, pairs[0]!, survivor as MemberId, facts).map(({ member }) => member);
-  assert.deepEqual(names('node-b11'), ['node-b14', 'node-b15']);
+  assert.deepEqual(names('node-b11'), ['node-b13', 'node-b14', 'node-b15']);
+  const ranked = rankHandoffs(handoffNodes(pairs, pairs[0]!, 'node-b11' as MemberId, facts), blob);
+  assert.deepEqual(ranked.at(-1), { member: 'node-b13', weight: 1, isSuspect: true });
   assert.deepEqual(names('node-a11'), ['node-a12', 'node-a13', 'node-a14', 'node-a15']);
-  assert.deepEqual(names('node-b14'), ['node-b15'], 'a handoff that survives alone');
+  assert.deepEqual(names('node-b14'), ['node-b13', 'node-b15'], 'a handoff that survives alone');
   assert.deepEqual(names('node-c11'), []);
   assert.equal(sideOf(pairs, 'node-c11' as MemberId), null);
 });
 
 test('their order is fixed by the blob alone, spreads over blobs, and puts draining ones last', () => {
-  const nodes = [1, 1, 2, 0].map((weight, index) => ({ member: `node-b1${index}` as MemberId, weight }));
+  const nodes = [1, 1, 2, 0].map((weight, index) => ({
+    ...{ member: `node-b1${index}` as MemberId, weight, isSuspect: false },
+  }));
   const first = new Map<string, number>();
   for (let index = 0; index < 4_000; index += 1) {
     const id = newBlobId();
-    const ranked = rankHandoffs(nodes, id);
-    assert.deepEqual(rankHandoffs([...nodes].reverse(), id), ranked);
+    const ranked = rankHandoffs(nodes, id).map(({ member }) => member);
+    const reversed = rankHandoffs([...nodes].reverse(), id).map(({ member }) => member);
+    assert.deepEqual(reversed, ranked);
     assert.equal(ranked.at(-1), 'node-b13');
     first.set(ranked[0]!, (first.get(ranked[0]!) ?? 0) + 1);
   }
@@ -78,6 +83,11 @@ test('nobody to stand in: a suspect is tried at the end, a pair with a member ou
   assert(suspect!.isDoubtful);
   assert.equal(plan(factsOf(['node-a11']), { count: 1 }), null);
   assert.equal(plan(factsOf(['node-a11', 'node-b12'])), null);
+  const suspects = plan(factsOf([], ['node-a11', 'node-b12']));
+  assert.deepEqual(targetsOf(suspects), ['node-a11', 'node-b11'], 'a suspect twin before a suspect stranger');
+  const last = plan(factsOf(['node-a11'], ['node-b12']));
+  assert.deepEqual(targetsOf(last), ['node-b11', 'node-b12 for node-a11']);
+  assert(suspects!.isDoubtful && last!.isDoubtful);
 });
 
 test('a survivor that is suspect is better than none, and tried last; a pair that is out takes nothing', () => {
@@ -130,7 +140,8 @@ test('whatever is out and suspect: a plan names each home once, two nodes at two
             if (home !== member) {
               const survivor = pair.members.find((twin) => twin !== home)!;
               assert.equal(sideOf(pairs, member), sideOf(pairs, survivor));
-              assert(!suspect.includes(member) && !pair.members.includes(member));
+              assert(!pair.members.includes(member));
+              assert(made.isDoubtful || !suspect.includes(member));
             }
         }
       },
