@@ -164,11 +164,11 @@ async function pullGroup(
   signal: AbortSignal,
 ): Promise<void> {
   const sources = plans[0]!.sources;
-  let at = 0;
+  const open = new Map(plans.map((plan) => [plan.blob.id, plan]));
   const onBatch = async (results: readonly PullResult[], bytes: number) => {
     counts.pulledBytes += bytes;
-    const batch = plans.slice(at, at + results.length);
-    at += results.length;
+    const batch = results.map(({ id }) => open.get(id)!);
+    for (const { id } of results) open.delete(id);
     await settle(deps, target, batch, results, counts);
   };
   try {
@@ -190,7 +190,7 @@ async function pullGroup(
     if (!(error instanceof NodeError) || signal.aborted) throw error;
     await postpone(
       deps,
-      plans.slice(at).map(({ repair }) => failing(error.message)(repair)),
+      [...open.values()].map(({ repair }) => failing(error.message)(repair)),
       counts,
     );
   }

@@ -25,7 +25,7 @@ export interface Sides {
 }
 
 /** A range with so few blobs on one side is listed at once: a second level of digests would be as long as the list. */
-const LISTED_AT_ONCE = 16;
+const LISTED_AT_ONCE = 256;
 /** To list so many blobs costs about what one question costs: where many parts of a range differ, the range is listed. */
 const ENTRIES_FOR_A_QUESTION = 32;
 const PAGE = 1_000;

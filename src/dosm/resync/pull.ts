@@ -30,13 +30,14 @@ export interface PullDeps {
   readonly topology: Pick<Topology, 'members'>;
 }
 
-/** Blobs and bytes of one request; what is larger goes alone. */
-const BATCH_BLOBS_MAX = 256;
-const BATCH_BYTES_MAX = 32 * 1024 * 1024;
+/** Blobs and bytes of one request; what is larger goes alone. Small blobs cost round trips and flushes, not bytes: so several at once. */
+const BATCH_BLOBS_MAX = 64;
+const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+const BATCHES_AT_ONCE = 4;
 
 /**
- * One result for each blob, in order. `onBatch` is told of each batch when it is durable, before the next one starts.
- * @throws {NodeError} of the node that pulls, and the signal's reason
+ * One result for each blob, in order. `onBatch` is told of each batch when it is durable; batches overlap. When it
+ * rejects nothing is under way any more. @throws {NodeError} of the node that pulls, what `onBatch` threw, and the signal's reason
  */
 export async function pullBlobs(
   deps: PullDeps,
@@ -48,20 +49,35 @@ export async function pullBlobs(
 ): Promise<readonly PullResult[]> {
   const { clock, pace } = deps;
   const endpoints = sources.map((member) => endpointOf(deps.topology, member));
-  const all: PullResult[] = [];
-  for (const blobs of batchesOf(wanted, Math.min(BATCH_BYTES_MAX, pace()))) {
-    signal.throwIfAborted();
-    const rate = pace();
+  const batches = [...batchesOf(wanted, Math.min(BATCH_BYTES_MAX, pace() / BATCHES_AT_ONCE))];
+  const lanes = Math.min(BATCHES_AT_ONCE, batches.length);
+  const broken = new AbortController();
+  const either = AbortSignal.any([signal, broken.signal]);
+  const results: (readonly PullResult[])[] = [];
+  let next = 0;
+  const pullNext = async (blobs: readonly WantedBlob[], at: number) => {
+    either.throwIfAborted();
+    const rate = Math.max(1, Math.floor(pace() / lanes));
     const startedAt = clock.monotonic();
-    const results = await target.pull({ sources: endpoints, blobs, bytesPerSecondMax: rate }, signal);
-    const bytes = results.reduce((sum, r, at) => sum + (r.outcome === 'pulled' ? blobs[at]!.size : 0), 0);
-    await onBatch(results, bytes);
-    all.push(...results);
+    const pulled = await target.pull({ sources: endpoints, blobs, bytesPerSecondMax: rate }, either);
+    const bytes = pulled.reduce((sum, r, n) => sum + (r.outcome === 'pulled' ? blobs[n]!.size : 0), 0);
+    results[at] = pulled;
+    await onBatch(pulled, bytes);
     // A node starts each request with a full allowance: batches in a row would go above the rate.
     const restMs = (bytes / rate) * 1_000 - (clock.monotonic() - startedAt);
-    if (restMs > 0) await clock.sleep(restMs, signal);
-  }
-  return all;
+    if (restMs > 0) await clock.sleep(restMs, either);
+  };
+  const lane = async () => {
+    try {
+      for (let at = next++; at < batches.length; at = next++) await pullNext(batches[at]!, at);
+    } catch (error) {
+      broken.abort(error);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  // The first failure: the others are its echo.
+  if (broken.signal.aborted) throw broken.signal.reason;
+  return results.flat();
 }
 
 export function* batchesOf<T extends { readonly size: number }>(
