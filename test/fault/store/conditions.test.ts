@@ -199,7 +199,7 @@ describe('conditions of two centers', () => {
     );
     const directory = await antipode(store, 'failover', 'enter', 'directory-b5');
     assert.equal(directory.code, 2);
-    assert.match(directory.stderr, /not supported for directories yet/);
+    assert.match(directory.stderr, /antipode start, which runs its pair, decides/);
   });
 
   it('leave brings it back, by the admin API too, and the history tells who said what', async () => {
