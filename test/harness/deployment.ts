@@ -15,14 +15,25 @@ const STOP_MS = 30_000;
 /** Machines are crowded; the catalog is made and copied meanwhile. */
 const READY_MS = 120_000;
 
+export interface DeploymentOptions {
+  /** The first number of every address; 127 unless the members have networks of their own. */
+  readonly net?: number;
+  /** What to put before a member's command line. */
+  readonly inside?: (id: string) => readonly string[];
+  /** Where the test reaches a gateway's S3 port. */
+  readonly endpoint?: (gateway: string) => string;
+}
+
 export class Deployment {
   readonly folder: string;
+  readonly #options: DeploymentOptions;
   readonly octet: number;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly #release: () => void;
   readonly #runs = new Map<string, Run>();
 
-  private constructor(octet: number, release: () => void, folder: string) {
+  private constructor(octet: number, release: () => void, folder: string, options: DeploymentOptions) {
+    this.#options = options;
     this.octet = octet;
     this.#release = release;
     this.folder = folder;
@@ -32,30 +43,41 @@ export class Deployment {
   }
 
   /** Secrets and files; nothing runs yet. */
-  static async make(settings: Readonly<Record<string, unknown>> = {}): Promise<Deployment> {
+  static async make(
+    settings: Readonly<Record<string, unknown>> = {},
+    options: DeploymentOptions = {},
+  ): Promise<Deployment> {
     const { octet, release } = await takeSubnets();
     const folder = makeFolder();
     const code = await runCommand(['secrets', 'init', join(folder, 'secrets')]).exited;
     if (code !== 0) throw new Error(`secrets init ended with ${code}`);
-    const deployment = new Deployment(octet, release, folder);
+    const deployment = new Deployment(octet, release, folder, options);
     for (const id of [...DIRECTORIES, ...NODES, ...GATEWAYS]) deployment.#writeFile(id, settings);
     return deployment;
   }
 
+  get #net(): number {
+    return this.#options.net ?? 127;
+  }
+
   address(id: string): string {
     const host = /\d+$/.exec(id)?.[0] ?? '3';
-    return `127.${id.includes('-a') ? 1 : 2}.${this.octet}.${host}`;
+    return `${this.#net}.${id.includes('-a') ? 1 : 2}.${this.octet}.${host}`;
   }
 
   endpoint(gateway: string): string {
-    return `http://${this.address(gateway)}:9000`;
+    return this.#options.endpoint?.(gateway) ?? `http://${this.address(gateway)}:9000`;
   }
 
   start(...ids: string[]): void {
     for (const id of ids) {
       const kind = id.slice(0, id.indexOf('-'));
-      this.#runs.set(id, runCommand([kind, '--config', join(this.folder, `${id}.yaml`)]));
+      this.#runs.set(id, runCommand([kind, '--config', join(this.folder, `${id}.yaml`)], this.#wrapper(id)));
     }
+  }
+
+  #wrapper(id: string): { wrapper?: readonly string[] } {
+    return this.#options.inside ? { wrapper: this.#options.inside(id) } : {};
   }
 
   /** Of the member, its Postgres and whatever else works in its folder. */
@@ -87,6 +109,7 @@ export class Deployment {
   ): Promise<{ code: number | null; stdout: string; stderr: string }> {
     const { accessKeyId, secretAccessKey } = this.credentials;
     const run = runCommand([...args, '--admin', `${this.address(gateway)}:9001`], {
+      ...this.#wrapper(gateway),
       env: { ANTIPODE_ACCESS_KEY: accessKeyId, ANTIPODE_SECRET_KEY: secretAccessKey },
     });
     const code = await run.exited;
@@ -146,8 +169,8 @@ export class Deployment {
       secretsDir: join(this.folder, 'secrets'),
       cluster: {
         centers: [
-          { name: 'a', subnets: [`127.1.${this.octet}.0/24`] },
-          { name: 'b', subnets: [`127.2.${this.octet}.0/24`] },
+          { name: 'a', subnets: [`${this.#net}.1.${this.octet}.0/24`] },
+          { name: 'b', subnets: [`${this.#net}.2.${this.octet}.0/24`] },
         ],
         members,
       },
