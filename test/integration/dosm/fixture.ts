@@ -22,6 +22,7 @@ import { collect, writeRequest } from '../../world/world.ts';
 /** Wider than the product's, so that a crowded machine does not look like a failed node. */
 const DEADLINES: NodeDeadlines = { connectMs: 1_500, firstByteMs: 2_500, stallMs: 2_500 };
 /** Likewise: a read that its twin has won by then never comes to the fault on the first one's line. */
+const COPY_MS = 30_000;
 const HEDGE_MS = 1_500;
 
 export interface Site {
@@ -108,7 +109,7 @@ export async function startRig(pairs: 1 | 2 | 3): Promise<Rig> {
     clock,
     random: Math.random,
     log,
-    tuning: { hedgeMs: HEDGE_MS },
+    tuning: { hedgeMs: HEDGE_MS, copyMs: COPY_MS },
   });
   const holders = (blob: Pick<BlobRef, 'pair'>): readonly [Site, Site] => {
     const [first, second] = topology.pairs.get(blob.pair)!.members;

@@ -149,6 +149,7 @@ test('the handoff node dies while it copies: a second one does', async () => {
       if (died) return pull(...args);
       died = site;
       const pulling = pull(...args);
+      pulling.catch(() => {});
       await site.node.kill();
       return pulling;
     };
