@@ -22,8 +22,9 @@ import { collect, writeRequest } from '../../world/world.ts';
 /** Wider than the product's, so that a crowded machine does not look like a failed node. */
 const DEADLINES: NodeDeadlines = { connectMs: 1_500, firstByteMs: 2_500, stallMs: 2_500 };
 /** Likewise: a read that its twin has won by then never comes to the fault on the first one's line. */
-const COPY_MS = 30_000;
 const HEDGE_MS = 1_500;
+/** Likewise, for a handoff that is copied from the survivor. */
+const COPY_MS = 30_000;
 
 export interface Site {
   readonly member: MemberId;
