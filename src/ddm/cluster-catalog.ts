@@ -109,6 +109,19 @@ export interface ResyncState {
 
 // ------------------------------------------------------------------------------------------- interface
 
+/** A pair of nodes as it was registered. */
+export interface KnownPair {
+  readonly id: PairId;
+  readonly weight: number;
+  /** By id. */
+  readonly members: readonly {
+    readonly id: MemberId;
+    readonly center: string;
+    readonly address: string;
+    readonly port: number;
+  }[];
+}
+
 export interface ClusterCatalog {
   // Root pair.
   /**
@@ -218,4 +231,6 @@ export interface ClusterCatalog {
   /** The share of new blobs among the pairs of nodes; 0 drains. @throws {RangeError} below 0, or not finite */
   setPairWeight(pair: PairId, weight: number): Promise<Outcome<null, 'no-such-pair'>>;
   pairWeights(): Promise<ReadonlyMap<PairId, number>>;
+  /** Pairs of nodes that any gateway has registered, by id: those that were added since this one read its configuration too. */
+  knownPairs(): Promise<readonly KnownPair[]>;
 }

@@ -11,6 +11,7 @@ import {
   type ClusterCatalog,
   type ConditionChange,
   type ConditionEvent,
+  type KnownPair,
   type ResyncState,
 } from './catalog.ts';
 import { certain, type Directories } from './directories.ts';
@@ -32,6 +33,7 @@ const LIST_RESYNCS = statement('list-resyncs');
 const RAISE_PAIR_EPOCHS = statement('raise-pair-epochs');
 const SET_PAIR_WEIGHT = statement('set-pair-weight');
 const PAIR_WEIGHTS = statement('pair-weights');
+const KNOWN_PAIRS = statement('known-pairs');
 
 export type ConditionRecord = Pick<
   ClusterCatalog,
@@ -45,6 +47,7 @@ export type ConditionRecord = Pick<
   | 'listResyncs'
   | 'setPairWeight'
   | 'pairWeights'
+  | 'knownPairs'
 >;
 
 const CENTER = 'center ';
@@ -206,6 +209,15 @@ export function openConditions(directories: Directories, log: CatalogOptions['lo
     async pairWeights() {
       const rows = await directories.root.read(PAIR_WEIGHTS, []);
       return new Map(rows.map((row) => [String(row.id) as PairId, Number(row.weight)] as const));
+    },
+
+    async knownPairs() {
+      const rows = await directories.root.read(KNOWN_PAIRS, []);
+      return rows.map((row) => ({
+        id: String(row.id) as PairId,
+        weight: Number(row.weight),
+        members: row.members as KnownPair['members'],
+      }));
     },
   };
 }

@@ -2,7 +2,7 @@
  * From the flags of `antipode start` to members: addresses by the rule of DESIGN (directory .5, nodes .11, .12, … in
  * each subnet), one folder each under the data folder, one configuration file each under DATA/run.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MemberId, PairId } from '../base/ids.ts';
 import type { ClusterConfig, MemberConfig, StartConfig } from '../config.ts';
@@ -10,6 +10,7 @@ import { writeDurably } from './durable.ts';
 
 const DIRECTORY_HOST = 5;
 const NODE_HOST_FIRST = 11;
+const NODE_HOST_LAST = 254;
 const DIRECTORY_PORT = 7432;
 const NODE_PORT = 7100;
 export const GATEWAY_ID = 'gateway-1' as MemberId;
@@ -35,23 +36,46 @@ export interface Plan {
   readonly runDir: string;
 }
 
-export function planStore(config: StartConfig): Plan {
-  const letters = ['a', 'b'] as const;
-  const runDir = join(config.dataDir, 'run');
-  const place = (kind: 'node' | 'directory', side: 0 | 1, host: number): PlannedMember => {
-    const id = `${kind}-${letters[side]}${host}` as MemberId;
-    return {
-      id,
-      kind,
-      address: hostIn(config.subnets[side], host),
-      port: kind === 'node' ? NODE_PORT : DIRECTORY_PORT,
-      dataDir: join(config.dataDir, id),
-      configFile: join(runDir, `${id}.json`),
-    };
+/**
+ * The host parts of nodes that have a folder already: pairs that were added while the store ran, or an earlier start with
+ * more nodes. What they hold must not be left out because a flag is smaller.
+ */
+export function knownHosts(dataDir: string): readonly number[] {
+  const names = existsSync(dataDir) ? readdirSync(dataDir) : [];
+  return names.flatMap((name) => {
+    const host = /^node-a(\d{1,3})$/.exec(name)?.[1];
+    return host === undefined ? [] : [Number(host)];
+  });
+}
+
+/** The two nodes of a pair that does not exist yet: the next host part after the highest. */
+export function planPair(plan: Plan, config: StartConfig): readonly PlannedMember[] {
+  const hosts = plan.members.flatMap((member) => (member.kind === 'node' ? [hostOf(member.address)] : []));
+  const host = Math.max(NODE_HOST_FIRST - 1, ...hosts) + 1;
+  if (host > NODE_HOST_LAST) throw new Error('the subnets are full');
+  return ([0, 1] as const).map((side) => placeNode(config, plan.runDir, side, host));
+}
+
+/** The plan with these nodes in it. */
+export function withNodes(plan: Plan, nodes: readonly PlannedMember[]): Plan {
+  const listed = nodes.map(({ id, kind, address, port }) => ({ id, kind, address, port }));
+  const gateway = plan.members.filter((member) => member.kind === 'gateway');
+  const others = plan.members.filter((member) => member.kind !== 'gateway');
+  return {
+    ...plan,
+    cluster: { ...plan.cluster, members: [...plan.cluster.members, ...listed] },
+    members: [...others, ...nodes, ...gateway],
   };
+}
+
+export function planStore(config: StartConfig, alreadyThere: readonly number[] = []): Plan {
+  const runDir = join(config.dataDir, 'run');
+  const place = (kind: 'node' | 'directory', side: 0 | 1, host: number) =>
+    placeMember(config, runDir, kind, side, host);
   const primary = place('directory', 0, DIRECTORY_HOST);
   const twin = place('directory', 1, DIRECTORY_HOST);
-  const hosts = Array.from({ length: config.nodesPerCenter }, (_, index) => NODE_HOST_FIRST + index);
+  const wanted = Array.from({ length: config.nodesPerCenter }, (_, index) => NODE_HOST_FIRST + index);
+  const hosts = [...new Set([...wanted, ...alreadyThere])].sort((x, y) => x - y);
   const nodes = ([0, 1] as const).flatMap((side) => hosts.map((host) => place('node', side, host)));
   const gateway: PlannedMember = {
     id: GATEWAY_ID,
@@ -74,6 +98,26 @@ export function planStore(config: StartConfig): Plan {
     runDir,
   };
 }
+
+function placeMember(
+  config: StartConfig,
+  runDir: string,
+  kind: 'node' | 'directory',
+  side: 0 | 1,
+  host: number,
+): PlannedMember {
+  const id = `${kind}-${(['a', 'b'] as const)[side]}${host}` as MemberId;
+  return {
+    id,
+    kind,
+    address: hostIn(config.subnets[side], host),
+    port: kind === 'node' ? NODE_PORT : DIRECTORY_PORT,
+    dataDir: join(config.dataDir, id),
+    configFile: join(runDir, `${id}.json`),
+  };
+}
+const placeNode = (config: StartConfig, runDir: string, side: 0 | 1, host: number): PlannedMember =>
+  placeMember(config, runDir, 'node', side, host);
 
 /** Writes the file that a member reads at its start. */
 export function writeMemberConfig(plan: Plan, member: PlannedMember, config: StartConfig): void {
@@ -101,6 +145,8 @@ function centersOf(config: StartConfig): ClusterConfig['centers'] {
     { name: 'b', subnets: [second] },
   ];
 }
+
+const hostOf = (address: string): number => Number(address.split('.')[3]);
 
 /** The address with host part `host` in an IPv4 subnet that leaves at least 8 bits for it. */
 function hostIn(subnet: string, host: number): string {

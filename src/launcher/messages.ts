@@ -37,7 +37,16 @@ export type DirectoryRole =
   | { readonly kind: 'primary'; readonly synchronous: boolean; readonly twin: MemberId }
   | { readonly kind: 'standby'; readonly primary: MemberId; readonly reseed: boolean };
 
+/** A node that has just been started. `id` where the rule of the twin map does not give it. */
+export interface NewNode {
+  readonly id?: string;
+  readonly address: string;
+  readonly port: number;
+}
+
 export type ToMember =
+  /** The gateway: the nodes of the pair that it asked for run; or why they do not. */
+  | { readonly type: 'nodes-added'; readonly nodes: readonly NewNode[]; readonly problem?: string }
   | { readonly type: 'stop' }
   | { readonly type: 'cluster'; readonly state: ClusterState }
   /** Directories: start Postgres in this role (a running one is ended first). */
@@ -63,6 +72,8 @@ export type FromMember =
   | { readonly type: 'listening' }
   /** Gateway and nodes: answers on this port. */
   | { readonly type: 'ready'; readonly ports: Readonly<Record<string, number>> }
+  /** The gateway: start the two nodes of one more pair. Answered by `nodes-added`. */
+  | { readonly type: 'add-nodes' }
   /** Cannot run, and trying again will not help. */
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'progress'; readonly step: string; readonly ms: number }

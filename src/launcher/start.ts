@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { ConfigError, type StartConfig } from '../config.ts';
 import { isStandbyFolder, makePairFolders } from './directory-folder.ts';
 import { DATABASE, READER_ROLE } from './directory-roles.ts';
-import { type Plan, planStore, writeMemberConfig } from './layout.ts';
+import { knownHosts, type Plan, planStore, writeMemberConfig } from './layout.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { type FolderLock, lockFolder } from './lock.ts';
 import { openLogFile } from './log-file.ts';
@@ -25,7 +25,7 @@ const READY_MS = 120_000;
 /** Resolves with the exit code when the store has ended. @throws {ConfigError} */
 export async function start(config: StartConfig): Promise<number> {
   const progress = openProgress();
-  const plan = planStore(config);
+  const plan = planStore(config, knownHosts(config.dataDir));
   const lock = await lockFolder(config.dataDir);
   try {
     return await run(config, plan, lock, progress);

@@ -11,7 +11,7 @@ import { ConfigError } from '../config.ts';
 import { Child } from './child.ts';
 import { openDecisions } from './decisions.ts';
 import { dropAside, isStandbyFolder } from './directory-folder.ts';
-import { type Plan, type PlannedMember, writeMemberConfig } from './layout.ts';
+import { type Plan, type PlannedMember, planPair, withNodes, writeMemberConfig } from './layout.ts';
 import { forgetPids, rememberPids } from './leftovers.ts';
 import type { ClusterState, FromMember, MemberState } from './messages.ts';
 import { type DirectoryHandle, PairDecider } from './pair-decider.ts';
@@ -20,6 +20,7 @@ import type { Progress } from './progress.ts';
 
 const TICK_MS = 100;
 const NODE_END_MS = 10_000;
+const ADD_MS = 15_000;
 const DIRECTORY_END_MS = 30_000;
 /** The gateway's drain, and some for the rest of its end. */
 const GATEWAY_END_EXTRA_MS = 5_000;
@@ -31,7 +32,7 @@ export interface Ports {
 
 export class Supervisor {
   readonly #config: StartConfig;
-  readonly #plan: Plan;
+  #plan: Plan;
   readonly #log: Logger;
   readonly #progress: Progress;
   readonly #children = new Map<MemberId, Child>();
@@ -39,6 +40,7 @@ export class Supervisor {
   #decider: PairDecider | null = null;
   #ticking: NodeJS.Timeout | undefined;
   #stopping = false;
+  #adding = false;
   #ports: Ports | null = null;
   #waiters: (() => void)[] = [];
   #fail: (error: Error) => void = () => {};
@@ -157,6 +159,7 @@ export class Supervisor {
     if (message.type === 'refused') this.#fail(new ConfigError(message.message));
     else if (message.type === 'progress') this.#progress.step(message.step, message.ms);
     else if (message.type === 'listening') this.#changed();
+    else if (message.type === 'add-nodes') void this.#addNodes();
     else if (message.type === 'ready') {
       this.#up.add(member.id);
       this.#remember();
@@ -177,6 +180,41 @@ export class Supervisor {
     const { listen, admin: adminAt } = this.#config;
     const fixed = { listen: { ...listen, port: s3 }, admin: { ...adminAt, port: admin } };
     writeMemberConfig(this.#plan, member, { ...this.#config, ...fixed });
+  }
+
+  /** One pair more: both nodes run before the gateway hears of them, and the next start finds their folders. */
+  async #addNodes(): Promise<void> {
+    const gateway = this.#children.get(this.#plan.gateway.id)!;
+    const answer = (nodes: readonly PlannedMember[], problem?: string) =>
+      gateway.send({
+        type: 'nodes-added',
+        nodes: nodes.map(({ id, address, port }) => ({ id, address, port })),
+        ...(problem === undefined ? {} : { problem }),
+      });
+    if (this.#adding) return answer([], 'another pair is being added');
+    this.#adding = true;
+    const before = this.#plan;
+    const nodes: PlannedMember[] = [];
+    try {
+      nodes.push(...planPair(this.#plan, this.#config));
+      const grown = withNodes(this.#plan, nodes);
+      for (const node of nodes) writeMemberConfig(grown, node, this.#config);
+      this.#plan = grown;
+      for (const node of nodes) this.#children.set(node.id, this.#makeChild(node));
+      for (const node of nodes) this.#children.get(node.id)!.start();
+      this.#remember();
+      await this.#waitFor(() => nodes.every(({ id }) => this.#up.has(id)), ADD_MS, nodes[0]!.id);
+      this.#progress.step(`started ${nodes.map(({ id }) => id).join(' and ')}`);
+      answer(nodes);
+    } catch (error) {
+      this.#plan = before;
+      const children = nodes.flatMap(({ id }) => this.#children.get(id) ?? []);
+      for (const { id } of nodes) this.#children.delete(id);
+      await Promise.all(children.map((child) => child.stop(0)));
+      answer([], (error as Error).message);
+    } finally {
+      this.#adding = false;
+    }
   }
 
   #ended(member: PlannedMember, how: string, again: number | null): void {

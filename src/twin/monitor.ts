@@ -75,6 +75,8 @@ export interface Monitor {
   spread(members: readonly MemberId[]): Promise<void>;
   /** Resolves when every member that serves by the record stands so, at the latest after `ms`, with those that do not. */
   settled(ms: number): Promise<readonly MemberId[]>;
+  /** Members that have joined. Those that are watched already go on as they are. */
+  watch(more: readonly Watched[]): void;
   close(): Promise<void>;
 }
 
@@ -96,8 +98,8 @@ class Watch implements Monitor {
   readonly #lanes = new Lanes(PROBES_AT_ONCE);
   readonly #heard = new Map<MemberId, Heard>();
   readonly #refused = new Map<MemberId, string>();
-  readonly #watched: ReadonlyMap<MemberId, Watched>;
-  readonly #running: readonly Promise<void>[];
+  readonly #watched: Map<MemberId, Watched>;
+  readonly #running: Promise<void>[];
   #isRootAway = false;
 
   constructor(options: MonitorOptions) {
@@ -106,12 +108,23 @@ class Watch implements Monitor {
     this.#watched = new Map(options.watched.map((w) => [w.member, w]));
     this.#beginAnew();
     const loops = [...options.watched.map((w) => this.#watch(w)), this.#judge()];
-    this.#running = loops.map((loop) =>
-      loop.catch((error: unknown) => {
-        // The sleep was aborted: that is how a loop ends.
-        if (!this.#stop.signal.aborted) options.log.warn({ err: error }, 'a watch has ended');
-      }),
-    );
+    this.#running = loops.map((loop) => this.#toItsEnd(loop));
+  }
+
+  async #toItsEnd(loop: Promise<never>): Promise<void> {
+    await loop.catch((error: unknown) => {
+      // The sleep was aborted: that is how a loop ends.
+      if (!this.#stop.signal.aborted) this.#o.log.warn({ err: error }, 'a watch has ended');
+    });
+  }
+
+  watch(more: readonly Watched[]): void {
+    for (const w of more) {
+      if (this.#watched.has(w.member) || this.#stop.signal.aborted) continue;
+      this.#watched.set(w.member, w);
+      this.#o.suspicion.watch(w.member, this.#o.clock.monotonic());
+      this.#running.push(this.#toItsEnd(this.#watch(w)));
+    }
   }
 
   heard(member: MemberId): Heard | null {
@@ -135,7 +148,7 @@ class Watch implements Monitor {
     const { clock, conditions } = this.#o;
     const until = clock.monotonic() + ms;
     for (;;) {
-      const missing = this.#o.watched
+      const missing = [...this.#watched.values()]
         .map((w) => w.member)
         .filter((m) => conditions.stateOf(m) === 'serving' && !this.#standsServing(m));
       if (missing.length === 0 || clock.monotonic() >= until) return missing;
@@ -212,7 +225,7 @@ class Watch implements Monitor {
   }
 
   async #judge(): Promise<never> {
-    const { clock, conditions, suspicion, watched } = this.#o;
+    const { clock, conditions, suspicion } = this.#o;
     const timings = this.#timings;
     const tickMs = timings.probeMs / 2;
     for (;;) {
@@ -225,7 +238,7 @@ class Watch implements Monitor {
       }
       const changes = judge({
         conditions: conditions.current(),
-        watched,
+        watched: [...this.#watched.values()],
         pulseOf: (member) => suspicion.pulse(member, now),
         heardOf: (member) => this.heard(member),
         timings,
@@ -267,7 +280,7 @@ class Watch implements Monitor {
 
   /** Both members of every pair that a change is about. */
   #pairsOf({ subject }: Declaration): readonly MemberId[] {
-    const own = this.#o.watched.filter((w) =>
+    const own = [...this.#watched.values()].filter((w) =>
       subject.kind === 'member' ? w.member === subject.member : w.center === subject.center,
     );
     return own.flatMap((w) => [w.twin, w.member]);
@@ -275,7 +288,7 @@ class Watch implements Monitor {
 
   #beginAnew(): void {
     const now = this.#o.clock.monotonic();
-    for (const { member } of this.#o.watched) this.#o.suspicion.watch(member, now);
+    for (const member of this.#watched.keys()) this.#o.suspicion.watch(member, now);
   }
 
   async #bounded<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -209,6 +209,7 @@ export class ModelCatalog extends ModelObjects implements Catalog {
   setPairWeight = async (pair: PairId, weight: number) =>
     this.commit('setPairWeight', () => this.record.setWeight(pair, weight));
   pairWeights = async () => this.record.weights();
+  knownPairs = async () => this.record.pairs();
   addRepairs = async (...[repairs]: Cluster<'addRepairs'>) => this.#repairs.add(repairs);
   takeRepairs = async (...[query]: Cluster<'takeRepairs'>) => this.#repairs.take(query);
   finishRepairs = async (...[finished]: Cluster<'finishRepairs'>) => this.#repairs.finish(finished);

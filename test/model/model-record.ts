@@ -22,6 +22,8 @@ interface MemberRow extends Pick<MemberCondition, 'member'> {
   readonly center: string;
   readonly pair: PairId;
   readonly twin: MemberId;
+  readonly address: string;
+  readonly port: number;
 }
 type ResyncRow = ResyncState & { readonly leasedUntil: number };
 
@@ -57,13 +59,24 @@ export class ModelRecord {
       if (pair.kind === 'node' && !this.#weights.get(pair.id)?.isSet)
         this.#weights.set(pair.id, { weight: pair.weight, isSet: false });
       for (const id of pair.members) {
-        const { kind, center, twin } = topology.members.get(id)!;
-        this.#rows.set(id, { member: id, kind, center: center!, pair: pair.id, twin: twin! });
+        const { kind, center, twin, address, port } = topology.members.get(id)!;
+        const where = { center: center!, address, port };
+        this.#rows.set(id, { member: id, kind, pair: pair.id, twin: twin!, ...where });
         if (!this.#members.has(id))
           this.#members.set(id, { member: id, ...facts, mayReturn: true, storeId: null });
       }
     }
   }
+
+  pairs = () =>
+    [...this.weights()].sort().map(([id, weight]) => ({
+      id,
+      weight,
+      members: [...this.#rows.values()]
+        .filter((row) => row.pair === id)
+        .map(({ member, center, address, port }) => ({ id: member, center, address, port }))
+        .sort((a, b) => (a.id < b.id ? -1 : 1)),
+    }));
 
   read = (): Conditions => ({
     epoch: this.#epoch,

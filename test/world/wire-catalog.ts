@@ -15,7 +15,7 @@ const DEADLINE_MS = 3_000;
 /** Of the root pair; the rest is the directory's. */
 const AT_ROOT = new Set([
   ...['registerTopology', 'readConditions', 'changeCondition', 'allowReturn', 'conditionHistory'],
-  ...['adoptStore', 'leaseResync', 'listResyncs', 'setPairWeight', 'pairWeights', 'status'],
+  ...['adoptStore', 'leaseResync', 'listResyncs', 'setPairWeight', 'pairWeights', 'knownPairs', 'status'],
 ]);
 /** Their outcome may be unknown; a lost answer of the others is told by a rejection. */
 const COMMITS = new Set(['putVersion', 'deleteVersion', 'changeCondition', 'allowReturn', 'setPairWeight']);

@@ -3,10 +3,12 @@
  * catalog, DOSM and node clients. Where the directories are it learns from the supervisor (or, without one, from its file).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AdminError } from '../../admin/admin-error.ts';
 import { createMetrics } from '../../admin/metrics.ts';
 import { createAdminServer } from '../../admin/server.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { MemberId } from '../../base/ids.ts';
+import { within } from '../../base/within.ts';
 import type { MemberConfig } from '../../config.ts';
 import type { AccessKey } from '../../ddm/catalog.ts';
 import { migrate } from '../../ddm/migrate.ts';
@@ -23,14 +25,17 @@ import type { Topology } from '../../twin/topology.ts';
 import { gatewayCenter } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
+import { openPairs } from '../gateway-pairs.ts';
 import { openReplication } from '../gateway-replication.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
+import type { NewNode } from '../messages.ts';
 import { ensureRoot } from '../root-account.ts';
 import { openFinder, type SearchingClient } from '../search.ts';
 import { readKey, readRootCredentials } from '../secrets.ts';
 
 const RETRY_MS = 250;
 const FINDINGS_CLOSE_MS = 1_000;
+const START_NODES_MS = 30_000;
 
 export async function runGateway(config: MemberConfig): Promise<void> {
   const proc = memberProcess({
@@ -45,7 +50,10 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const topology = buildTopology(config.cluster);
   const center = gatewayCenter(config, topology);
   const directories = new Directories(config, topology, proc);
-  const clients = connectNodes(config, topology);
+  const secret = readKey(config.secretsDir, 'cluster');
+  const connect: Connect = (member, address, port) =>
+    createNodeClient({ member, address, port, secret, deadlines: settings.nodeDeadlines, clock });
+  const clients = connectNodes(topology, connect);
   proc.onEnd(async () => {
     await Promise.all([...clients.values()].map((client) => client.close()));
   });
@@ -67,7 +75,18 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     directories: directories.failover(),
   });
   proc.onEnd(() => conditions.close());
-  const secret = readKey(config.secretsDir, 'cluster');
+  const pairs = await openPairs({
+    ...nodes,
+    ...{
+      cluster: config.cluster,
+      connect,
+      catalog,
+      monitor: conditions.monitor,
+      startNodes: nodeStarter(proc),
+    },
+    reloadConditions: () => conditions.view.reload(),
+  });
+  proc.onEnd(() => pairs.close());
   const metrics = createMetrics();
   const finder = openFinder({
     ...nodes,
@@ -170,16 +189,34 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   proc.send({ type: 'ready', ports: { s3: s3.port, admin: admin.port } });
 }
 
-function connectNodes(config: MemberConfig, topology: Topology): Map<MemberId, SearchingClient> {
-  const secret = readKey(config.secretsDir, 'cluster');
-  const deadlines = config.settings.nodeDeadlines;
+type Connect = (member: MemberId, address: string, port: number) => SearchingClient;
+
+function connectNodes(topology: Topology, connect: Connect): Map<MemberId, SearchingClient> {
   const nodes = [...topology.members.values()].filter((member) => member.kind === 'node');
-  return new Map(
-    nodes.map(({ id, address, port }) => [
-      id,
-      createNodeClient({ member: id, address, port, secret, deadlines, clock: systemClock }),
-    ]),
-  );
+  return new Map(nodes.map(({ id, address, port }) => [id, connect(id, address, port)]));
+}
+
+/** Asks the supervisor for the nodes of one pair more. One question at a time. */
+function nodeStarter(proc: MemberProcess): (() => Promise<readonly NewNode[]>) | null {
+  if (!proc.supervised) return null;
+  let waiting: ((answer: { nodes: readonly NewNode[]; problem?: string }) => void) | null = null;
+  proc.onMessage((message) => {
+    if (message.type === 'nodes-added') waiting?.(message);
+  });
+  return async () => {
+    if (waiting) throw new AdminError('NotAllowed', 'another pair is being added');
+    try {
+      const answered = new Promise<{ nodes: readonly NewNode[]; problem?: string }>((resolve) => {
+        waiting = resolve;
+      });
+      proc.send({ type: 'add-nodes' });
+      const { nodes, problem } = await within(systemClock, START_NODES_MS, answered);
+      if (problem !== undefined) throw new AdminError('Internal', `the nodes did not start: ${problem}`);
+      return nodes;
+    } finally {
+      waiting = null;
+    }
+  };
 }
 
 /** The primary may go away in between; what stays wrong is said in the log, and the supervisor's deadline ends it. */

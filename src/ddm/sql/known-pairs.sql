@@ -1,0 +1,7 @@
+SELECT p.id, p.weight,
+       jsonb_agg(jsonb_build_object('id', m.id, 'center', m.center, 'address', m.address, 'port', m.port) ORDER BY m.id) AS members
+FROM root.pair p
+JOIN root.member m ON m.pair_id = p.id
+WHERE p.kind = 'node'
+GROUP BY p.id
+ORDER BY p.id
