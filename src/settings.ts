@@ -33,6 +33,8 @@ const replication = z.strictObject({
   resyncMs: milliseconds.default(1_000),
   surplusMs: milliseconds.default(30_000),
   sweepMs: milliseconds.default(600_000),
+  drainMs: milliseconds.default(5_000),
+  moveGraceMs: milliseconds.default(10_000),
   resyncLeaseMs: milliseconds.default(15_000),
   repairBytesPerSecond: bytesPerSecond.min(1).default(64 * MIB),
   resyncBytesPerSecond: bytesPerSecond.min(1).default(128 * MIB),

@@ -28,6 +28,8 @@ import { setDurability } from './durability.ts';
 import type { Failover } from './failover.ts';
 import { sendLines } from './json-lines.ts';
 import type { LocateQuery } from './locate.ts';
+import type { PairsService } from './pairs.ts';
+import { pairAdd, pairWeight, rebalanceQuery } from './pairs-api.ts';
 import type { ReplicationService } from './replication.ts';
 import { repairsQuery, scrubOrder } from './replication-api.ts';
 import type { UsageService } from './usage.ts';
@@ -42,6 +44,7 @@ export interface RouteServices {
   readonly failover: Failover;
   readonly verify?: Verify;
   readonly replication?: ReplicationService;
+  readonly pairs?: PairsService;
 }
 
 export function adminRoutes(services: RouteServices): Router {
@@ -119,6 +122,7 @@ export function adminRoutes(services: RouteServices): Router {
   });
 
   if (replication) replicationRoutes(router, replication);
+  if (services.pairs) pairRoutes(router, services.pairs);
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
   });
@@ -130,6 +134,23 @@ export function adminRoutes(services: RouteServices): Router {
   });
 
   return router;
+}
+
+function pairRoutes(router: Router, pairs: PairsService): void {
+  router.get('/pairs', async (_req, res) => {
+    res.json(await pairs.list());
+  });
+  router.post('/pairs', async (_req, res) => {
+    res.status(201).json(await pairs.add(parse(pairAdd, localsOf(res).body)));
+  });
+  router.patch('/pairs/:id', async (req, res) => {
+    const { weight } = parse(pairWeight, localsOf(res).body);
+    res.json(await pairs.setWeight(req.params.id, weight));
+  });
+  router.post('/rebalance', async (req, res) => {
+    const { dryRun } = parse(rebalanceQuery, req.query);
+    await sendLines(req, res, (signal) => pairs.rebalance(dryRun === '1', signal));
+  });
 }
 
 function replicationRoutes(router: Router, replication: ReplicationService): void {

@@ -20,6 +20,7 @@ import { ADMIN_PREFIX } from './api.ts';
 import type { Failover } from './failover.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
+import type { PairsService } from './pairs.ts';
 import type { ReplicationService } from './replication.ts';
 import { adminRoutes } from './routes.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
@@ -41,6 +42,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly finder?: NodeFinder;
   /** Resync, scrub and repairs, as operators see them. */
   readonly replication?: ReplicationService;
+  /** Growing and shrinking. */
+  readonly pairs?: PairsService;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;
@@ -138,6 +141,7 @@ function adminApp(options: AdminOptions): Express {
     failover: options.failover,
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
     ...(options.replication ? { replication: options.replication } : {}),
+    ...(options.pairs ? { pairs: options.pairs } : {}),
   });
   app.use(
     ADMIN_PREFIX,

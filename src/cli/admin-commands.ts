@@ -10,6 +10,7 @@ import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { registerFailover } from './failover-commands.ts';
 import { locateText } from './locate-view.ts';
+import { registerPairs } from './pair-commands.ts';
 import { registerReplication } from './replication-commands.ts';
 import { parseS3Url } from './s3-url.ts';
 import { statusText } from './status-view.ts';
@@ -45,6 +46,7 @@ export function registerAdminCommands(program: Command): void {
   registerQuota(bucket, 'bucket');
   registerUsage(program);
   registerVerify(program);
+  registerPairs(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
     .option('--search', 'search for each blob, also where no replica of the map is missing')

@@ -6,6 +6,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
+import { type MoveCounts, newMoveCounts } from '../dosm/move/mover.ts';
 import { type CarryCounts, type CarryDeps, dropSurplus, newCarryCounts } from '../dosm/resync/carry-home.ts';
 import { paceOf } from '../dosm/resync/pull.ts';
 import { sweepHandoffs } from '../dosm/resync/sweep-handoffs.ts';
@@ -14,6 +15,7 @@ import { NodeError } from '../nodes/protocol.ts';
 import type { ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { collectDamage, type DamageCounts } from './collect-damage.ts';
+import { drainPairs } from './drain.ts';
 import { type Loop, type LoopCounts, startLoop } from './loop.ts';
 import { repair } from './repair.ts';
 import { createResyncTasks, type ResyncCounts } from './resync.ts';
@@ -26,6 +28,10 @@ export interface ReplicationSettings {
   /** What stands off the map and is wanted no longer, and could not be dropped at once. */
   readonly surplusMs: number;
   readonly sweepMs: number;
+  /** How often pairs that drain are gone through. */
+  readonly drainMs: number;
+  /** What has moved to another pair stays on the old one for so long, for its readers. */
+  readonly moveGraceMs: number;
   readonly resyncLeaseMs: number;
   /** Of each gateway, for repairs; and for each member that returns. */
   readonly repairBytesPerSecond: number;
@@ -39,6 +45,8 @@ export const REPLICATION_SETTINGS: ReplicationSettings = {
   resyncMs: 1_000,
   surplusMs: 30_000,
   sweepMs: 600_000,
+  drainMs: 5_000,
+  moveGraceMs: 10_000,
   resyncLeaseMs: 15_000,
   repairBytesPerSecond: 64 * 1024 * 1024,
   resyncBytesPerSecond: 128 * 1024 * 1024,
@@ -71,6 +79,7 @@ export interface ReplicationProgress {
   readonly damage: Readonly<DamageCounts & LoopCounts>;
   readonly resync: Readonly<ResyncCounts> & { readonly running: readonly MemberId[] };
   readonly sweep: Readonly<{ dropped: number } & LoopCounts>;
+  readonly drain: Readonly<MoveCounts & LoopCounts>;
 }
 export interface Replication {
   progress(): ReplicationProgress;
@@ -88,6 +97,7 @@ export function startReplication(options: ReplicationOptions): Replication {
   const repairCounts = newCarryCounts();
   const damageCounts: DamageCounts = { queued: 0, recopied: 0, nodesMissed: 0 };
   const sweepCounts = { dropped: 0 };
+  const moveCounts = newMoveCounts();
   const tasks = createResyncTasks({
     ...options,
     pace: pace(settings.resyncBytesPerSecond),
@@ -105,6 +115,9 @@ export function startReplication(options: ReplicationOptions): Replication {
     ),
     resync: loopOf('resync', settings.resyncMs, async () => tasks.look()),
     surplus: loopOf('drop-surplus', settings.surplusMs, surplusJob),
+    drain: loopOf('drain-pairs', settings.drainMs, (signal) =>
+      drainPairs(repairDeps, settings.moveGraceMs, moveCounts, signal),
+    ),
     sweep: loopOf('sweep-handoffs', settings.sweepMs, async (signal) => {
       for (const [member, client] of clients) {
         if (view.stateOf(member) !== 'serving') continue;
@@ -119,6 +132,7 @@ export function startReplication(options: ReplicationOptions): Replication {
       damage: { ...damageCounts, ...loops.damage.counts },
       resync: { ...tasks.counts, running: tasks.running() },
       sweep: { ...sweepCounts, ...loops.sweep.counts },
+      drain: { ...moveCounts, ...loops.drain.counts },
     }),
     hurry: () => tasks.hurry(),
     close: async () => {

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AdminError } from '../../admin/admin-error.ts';
 import { createMetrics } from '../../admin/metrics.ts';
+import { createPairsService } from '../../admin/pairs.ts';
 import { createAdminServer } from '../../admin/server.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { MemberId } from '../../base/ids.ts';
@@ -15,13 +16,14 @@ import { migrate } from '../../ddm/migrate.ts';
 import { openCatalog } from '../../ddm/postgres-catalog.ts';
 import { createDosm } from '../../dosm/create.ts';
 import { Findings } from '../../dosm/findings.ts';
+import { paceOf } from '../../dosm/resync/pull.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
 import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
 import { buildTopology } from '../../twin/load.ts';
-import type { Topology } from '../../twin/topology.ts';
+import type { Member, Topology } from '../../twin/topology.ts';
 import { gatewayCenter } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
@@ -140,6 +142,8 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   });
   proc.onEnd(() => jobs.close());
 
+  const { repairBytesPerSecond: bytesPerSecondMax, busyShare } = settings.replication;
+  const movePace = paceOf({ bytesPerSecondMax, busyShare, isBusy: () => underWay() > 0 });
   const missing = await conditions.monitor.settled(settings.monitor.admitMs);
   if (missing.length > 0) log.warn({ missing }, 'nodes that serve by the record are not admitted');
   const s3 = await opened(
@@ -161,13 +165,14 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   );
   proc.onEnd(() => s3.close());
   underWay = () => s3.underWay();
+  addGateway(topology, self, { center, address: gateway.listen.host, port: s3.port });
   const admin = await opened(
     proc,
     gateway,
     '--admin',
     createAdminServer({
       catalog,
-      topology: withGateway(topology, self, { center, address: gateway.listen.host, port: s3.port }),
+      topology,
       clients,
       members: () => directories.members(),
       self,
@@ -175,6 +180,11 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       notAdmitted: (member) => conditions.monitor.notAdmitted(member),
       failover: conditions.failover,
       replication: openReplication({ catalog, clients, conditions: conditions.view, clock, jobs }),
+      pairs: createPairsService({
+        ...{ catalog, topology, clients, clock, add: pairs.add, refresh: pairs.refresh },
+        move: { catalog, topology, clients, clock, view: conditions.view, pace: movePace },
+        dropAfterMs: settings.replication.moveGraceMs,
+      }),
       openSecret: identity.openSecret,
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
@@ -258,13 +268,13 @@ async function opened<T>(
   }
 }
 
-/** The topology as `status` shows it: with this gateway, whose port is known by now. */
-function withGateway(
+/** `status` shows this gateway too, whose port is known by now. */
+function addGateway(
   topology: Topology,
   id: MemberId,
   at: { center: string | null; address: string; port: number },
-): Topology {
+): void {
   const address = topology.members.get(id)?.address ?? at.address;
   const self = { ...at, id, kind: 'gateway', address, twin: null } as const;
-  return { ...topology, members: new Map([...topology.members, [id, self]]) };
+  (topology.members as Map<MemberId, Member>).set(id, self);
 }
