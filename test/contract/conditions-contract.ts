@@ -207,6 +207,34 @@ export function conditionsContract(fresh: WithCatalog): void {
           await assert.rejects(catalog.setPairWeight(P11, weight), RangeError);
       }),
     );
+
+    it(
+      'name every pair of nodes that any gateway has registered, with its weight and its members',
+      fresh(async (_, catalog) => {
+        const memberAt = (center: 'a' | 'b', host: number) => ({
+          ...{ id: member(`node-${center}${host}`), center },
+          ...{ address: `10.${center === 'a' ? 1 : 2}.0.${host}`, port: 7100 },
+        });
+        const pairAt = (host: number, weight: number) => ({
+          ...{ id: `node/${host}`, weight, members: [memberAt('a', host), memberAt('b', host)] },
+        });
+        assert.deepEqual(await catalog.knownPairs(), [pairAt(11, 1), pairAt(12, 1)]);
+        await catalog.registerTopology(clusterOf([11, 12, 13], 2));
+        mustBeDone(await catalog.setPairWeight(P12, 0));
+        // A gateway that has not heard of the third one, and starts again.
+        await catalog.registerTopology(clusterOf());
+        const known = await catalog.knownPairs();
+        assert.deepEqual(
+          known.map(({ id, weight }) => [id, weight]),
+          [
+            ['node/11', 1],
+            ['node/12', 0],
+            ['node/13', 2],
+          ],
+        );
+        assert.deepEqual(known[2], pairAt(13, 2));
+      }),
+    );
   });
 }
 

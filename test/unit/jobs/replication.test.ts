@@ -90,6 +90,8 @@ test('what a node found damaged is queued, repaired, and off its list; a damaged
   await pass(store, 30_000);
   assert.equal(holder.rotten.size, 0, 'the handoff was copied again');
   assert(jobs.replication.progress().damage.queued > 0);
+  // Each try to repair it checks the member's own bytes, which lists them again until the next collection.
+  for (let tries = 0; store.node(A11).damaged.size > 1 && tries < 20; tries += 1) await pass(store, 500);
   assert.deepEqual([...store.node(A11).damaged.keys()], [orphan.id], 'a write that may still be committed');
   // Its twin is out: nobody else has the other one, and it is listed.
   const [listed] = await store.catalog.listRepairs({ member: A11, max: 9 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { viewOf } from '../../../src/twin/condition.ts';
 import { seededRandom } from '../../world/seeded-random.ts';
-import { epoch, hangs, id, makeWorld, refuses } from './monitor-kit.ts';
+import { epoch, hangs, id, makeWorld, refuses, topologyOf, watchedOf } from './monitor-kit.ts';
 
 describe('admission', () => {
   it('admits fenced members that serve by the record, once each, and remembers their disks', async () => {
@@ -312,6 +312,50 @@ describe('what does not flap', () => {
     for (const name of ['node-a11', 'node-a12']) world.of(name).behave = async () => {};
     await world.pass(20_000);
     assert.deepEqual(world.root.history, []);
+    await world.close();
+  });
+});
+
+describe('a member that joins', () => {
+  it('is admitted, declared and taken back like the others', async () => {
+    const world = makeWorld({ hosts: [11, 12] });
+    const all = watchedOf(topologyOf([11, 12]));
+    const isNew = (member: string) => /12$/.test(member);
+    const { monitor } = world.gateway({ watched: all.filter((w) => !isNew(w.member)) });
+    await world.pass(8_000);
+    assert.equal(world.of('node-a12').probes, 0);
+    monitor.watch(all);
+    const [old, joined] = [world.of('node-a11').probes, world.of('node-a12')];
+    assert.deepEqual(await world.clock.run(monitor.settled(10_000)), []);
+    assert.deepEqual(joined.told, ['serving 1']);
+    await world.pass(10_000);
+    // Not watched twice.
+    const share = (world.of('node-a11').probes - old) / joined.probes;
+    assert(share > 0.7 && share < 1.4, `${share}`);
+    assert.deepEqual(world.root.history, []);
+    joined.behave = refuses;
+    await world.pass(8_000);
+    assert.deepEqual(world.root.history, ['node-a12 failed-over']);
+    assert.equal(world.of('node-b12').epoch, world.root.epochOf('node/12'));
+    joined.behave = async () => {};
+    joined.restart();
+    await world.pass(13_000);
+    assert.deepEqual(world.root.history, ['node-a12 failed-over', 'node-a12 resyncing']);
+    await world.close();
+  });
+
+  it('is not declared before it has had its time to answer', async () => {
+    const world = makeWorld({ hosts: [11, 12] });
+    const all = watchedOf(topologyOf([11, 12]));
+    const { monitor } = world.gateway({ watched: all.filter((w) => !/12$/.test(w.member)) });
+    await world.pass(60_000);
+    world.of('node-a12').behave = refuses;
+    monitor.watch(all);
+    // It has never answered: twice the time.
+    await world.pass(9_000);
+    assert.deepEqual(world.root.history, []);
+    await world.pass(4_000);
+    assert.deepEqual(world.root.history, ['node-a12 failed-over']);
     await world.close();
   });
 });
