@@ -50,7 +50,7 @@ const CARRIED_AT_ONCE = 256;
 const CARRY_ROUNDS_MAX = 1_000;
 const ROUNDS_WITHOUT_GAIN_MAX = 3;
 const AUDIT_ROUNDS_MAX = 4;
-const REPAIR_LEASE_MS = 60_000;
+const REPAIR_LEASE_MS = 30_000;
 const PUT_OFF_MS = 500;
 
 class Void extends Error {}
