@@ -23,8 +23,8 @@ import { createNodeClient } from '../../nodes/client.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
 import { buildTopology } from '../../twin/load.ts';
-import type { Member, Topology } from '../../twin/topology.ts';
-import { gatewayCenter } from '../gateway-center.ts';
+import type { Topology } from '../../twin/topology.ts';
+import { gatewayCenter, placeGateways } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
 import { openPairs } from '../gateway-pairs.ts';
@@ -165,7 +165,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   );
   proc.onEnd(() => s3.close());
   underWay = () => s3.underWay();
-  addGateway(topology, self, { center, address: gateway.listen.host, port: s3.port });
+  placeGateways(topology, self, { center, address: gateway.listen.host, port: s3.port });
   const admin = await opened(
     proc,
     gateway,
@@ -266,15 +266,4 @@ async function opened<T>(
     if (!tls) throw error;
     return proc.refuse(`--tls-cert ${tls.certFile}, --tls-key ${tls.keyFile}: cannot be used (${message})`);
   }
-}
-
-/** `status` shows this gateway too, whose port is known by now. */
-function addGateway(
-  topology: Topology,
-  id: MemberId,
-  at: { center: string | null; address: string; port: number },
-): void {
-  const address = topology.members.get(id)?.address ?? at.address;
-  const self = { ...at, id, kind: 'gateway', address, twin: null } as const;
-  (topology.members as Map<MemberId, Member>).set(id, self);
 }

@@ -16,7 +16,10 @@ const clients = new Map<string, S3Client>();
 const client = (gateway: string): S3Client => clients.get(gateway)!;
 
 before(async () => {
-  deployment = await Deployment.make({ commitDeadlineMs: 2_000, monitor: { backAfterMs: 1_000 } });
+  deployment = await Deployment.make({
+    commitDeadlineMs: 2_000,
+    monitor: { failAfterMs: 2_500, backAfterMs: 1_000 },
+  });
   for (const gateway of GATEWAYS)
     clients.set(
       gateway,
@@ -85,6 +88,7 @@ describe('members of a deployment, each from its own file', () => {
     const report = await status('gateway-a');
     assert.equal(memberOf(report, 'directory-a5').primary, true);
     assert.equal(memberOf(report, 'gateway-a').center, 'a');
+    assert.equal(memberOf(report, 'gateway-b').center, 'b');
   });
 
   it('a node is killed: reads and writes go on through both gateways, and it returns', async () => {
