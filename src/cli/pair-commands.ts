@@ -64,7 +64,7 @@ export function registerPairs(program: Command): void {
         if (!last?.done) throw new CommandError('the rebalance broke off: run it again', 1);
         if (!flags.json)
           print(
-            `${flags.dryRun ? 'would move' : 'moved'} ${last.moved} of ${last.seen} blobs, ${last.waiting} wait`,
+            `${flags.dryRun ? 'would move' : 'moved'} ${last.moved} blobs, ${last.waiting} wait (${last.seen} looked at, those that moved once more on their new pair)`,
           );
         if (last.waiting > 0) process.exitCode = 1;
       }),

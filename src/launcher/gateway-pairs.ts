@@ -48,8 +48,8 @@ export interface GatewayPairs {
 
 const POLL_MS = 2_000;
 const RECORD_MS = 5_000;
-/** Until both nodes of a new pair answer. */
-const ANSWER_MS = 20_000;
+/** Until both nodes of a new pair answer: less than the operator's command waits for its own answer. */
+const ANSWER_MS = 8_000;
 const RETRY_MS = 250;
 const NODE_PORT = 7_100;
 

@@ -3,8 +3,10 @@
  * moved by compare-and-set; then the old members drop it. Driven by what a member of the old pair holds, whose intents say
  * where placement wants each blob.
  *
- * Nothing is lost however it is broken off, and it may be begun again at any time, by two gateways at once too: a copy that
- * no row names (the row did not move) is found by the next run, which drops it or moves the row. A reader that holds the
+ * Nothing is lost however it is broken off, and it may be begun again at any time, by two gateways at once too, in either
+ * direction: a copy is pending until its row has moved, and passes leave pending ones alone; nothing is dropped unless both
+ * members of the row's pair have just said that they have it, where just means less than `dropAfterMs` ago; a moved blob
+ * that the new pair lacks all the same is recorded off the map and so carried home. A reader that holds the
  * old row reads from the old members until they drop, which is `dropAfterMs` after the move at the earliest; one that
  * is slower finds the blob by search. Only what stands on both of its members moves: repairs come first.
  */
@@ -19,7 +21,7 @@ import { type PullDeps, pullBlobs } from '../resync/pull.ts';
 import type { ReplicaClients, WholeCatalog } from '../resync/types.ts';
 
 export interface MoveDeps extends PullDeps {
-  readonly catalog: Pick<WholeCatalog, 'findBlobs' | 'moveBlobs' | 'knownBlobs'>;
+  readonly catalog: Pick<WholeCatalog, 'findBlobs' | 'moveBlobs' | 'knownBlobs' | 'recordOffMap'>;
   readonly clients: ReplicaClients;
   readonly topology: Topology;
   readonly view: Pick<ConditionView, 'stateOf' | 'epochOf'>;
@@ -43,6 +45,7 @@ export interface MoveCounts {
 }
 
 const PAGE = 500;
+const DROPPED_AT_ONCE = 32;
 
 export const newMoveCounts = (): MoveCounts => ({ seen: 0, moved: 0, movedBytes: 0, waiting: 0, dropped: 0 });
 
@@ -72,7 +75,7 @@ export async function movePass(
       if (target === null || target === order.from) continue;
       wanted.set(target, [...(wanted.get(target) ?? []), { row, entry }]);
     }
-    if (!order.dryRun) await clear(deps, pair, page, rows, counts);
+    if (!order.dryRun) await clear(deps, order, pair, page, rows, counts);
     for (const [target, blobs] of wanted) {
       if (order.dryRun) {
         counts.moved += blobs.length;
@@ -90,6 +93,7 @@ export async function movePass(
       const ids = page.map(({ id }) => id);
       await clear(
         deps,
+        order,
         pair,
         page,
         await rowsOf(deps, ids),
@@ -101,13 +105,14 @@ export async function movePass(
   for (const { ids, notBefore } of leftOvers) {
     const restMs = notBefore - deps.clock.monotonic();
     if (restMs > 0) await deps.clock.sleep(restMs, signal);
-    counts.dropped += await dropMoved(deps, pair, ids);
+    counts.dropped += await dropMoved(deps, pair, ids, order.dropAfterMs);
   }
 }
 
 /** Drops what an earlier run moved and did not come to drop (its readers are long gone), and what died elsewhere. */
 async function clear(
   deps: MoveDeps,
+  { dropAfterMs }: MoveOrder,
   pair: Pair,
   page: readonly InventoryEntry[],
   rows: ReadonlyMap<BlobId, BlobRef>,
@@ -118,11 +123,12 @@ async function clear(
   const rowless: BlobId[] = [];
   for (const { id, state } of page) {
     const row = rows.get(id);
-    if (row && row.pair !== pair.id && !isHeldFor(row, pair) && !except.has(id)) moved.push(id);
-    // Pending ones are their write's; a confirmed one has had a row, and died, or moved and died.
-    if (!row && state === 'confirmed') rowless.push(id);
+    // Pending ones are their write's, or of a move to here; a confirmed one has had a row, and died, or moved and died.
+    if (state === 'pending') continue;
+    if (!row) rowless.push(id);
+    else if (row.pair !== pair.id && !isHeldFor(row, pair) && !except.has(id)) moved.push(id);
   }
-  counts.dropped += await dropMoved(deps, pair, moved);
+  counts.dropped += await dropMoved(deps, pair, moved, dropAfterMs);
   counts.dropped += await dropDead(deps, pair, rowless);
 }
 
@@ -166,8 +172,9 @@ async function moveSome(
   }
   const toEpoch = view.epochOf(to);
   const wanted = whole.map(({ row, entry }) => {
-    const { handoffFor: _, ...intent } = entry.intent;
-    return { id: row.id, size: row.size, root: row.root, state: 'confirmed', intent, replace: true } as const;
+    const { handoffFor: _, ...rest } = entry.intent;
+    const intent = { ...rest, intentAt: deps.clock.now() };
+    return { id: row.id, size: row.size, root: row.root, state: 'pending', intent, replace: true } as const;
   });
   // Both copy from the old pair at once: the second one's bytes have been verified as the first one's were.
   const results = await Promise.all(
@@ -187,38 +194,58 @@ async function moveSome(
     target,
     copied.map(({ row }) => row.id).filter((id) => !isMoved.has(id)),
   );
+  // What is not confirmed now the reaper confirms.
+  if (moved.length > 0) for (const member of target.members) await clients.get(member)!.confirm(moved);
   return moved;
 }
 
-/** The row died, moved elsewhere or the epoch passed: copies that no row names do not stay. */
+/** Of those that died the copies go. The others may be about to be moved here by another gateway. */
 async function dropUnmoved(deps: MoveDeps, target: Pair, ids: readonly BlobId[]): Promise<void> {
   if (ids.length === 0) return;
   const rows = await rowsOf(deps, ids);
-  const unnamed = ids.filter((id) => {
-    const row = rows.get(id);
-    // Another gateway may have moved it here; what the catalog is reclaiming it reclaims from the row's pair alone.
-    return !row || (row.pair !== target.id && !isHeldFor(row, target));
-  });
-  if (unnamed.length === 0) return;
-  for (const member of target.members) await deps.clients.get(member)!.drop(unnamed);
+  const dead = ids.filter((id) => !rows.has(id));
+  if (dead.length === 0) return;
+  for (const member of target.members) await deps.clients.get(member)!.drop(dead);
 }
 
 /** Drops from the old pair what its rows no longer place there, once both members of the new pair say that they have it. */
-async function dropMoved(deps: MoveDeps, from: Pair, ids: readonly BlobId[]): Promise<number> {
-  const { clients, topology } = deps;
-  if (ids.length === 0) return 0;
+async function dropMoved(
+  deps: MoveDeps,
+  from: Pair,
+  ids: readonly BlobId[],
+  withinMs: number,
+): Promise<number> {
+  let dropped = 0;
+  for (let at = 0; at < ids.length; at += DROPPED_AT_ONCE) {
+    // Whoever moves one back meanwhile drops no sooner than this after it.
+    const until = deps.clock.monotonic() + withinMs;
+    const over = await movedAway(deps, from, ids.slice(at, at + DROPPED_AT_ONCE));
+    if (deps.clock.monotonic() < until) dropped += await dropOn(deps, from, over);
+  }
+  return dropped;
+}
+
+async function movedAway(deps: MoveDeps, from: Pair, ids: readonly BlobId[]): Promise<readonly BlobId[]> {
   const rows = await rowsOf(deps, ids);
   const over: BlobId[] = [];
   for (const id of ids) {
     const row = rows.get(id);
     if (!row || row.pair === from.id || isHeldFor(row, from)) continue;
-    const members = topology.pairs.get(row.pair)?.members ?? [];
-    const entries = await Promise.all(members.map((member) => clients.get(member)?.stat(id) ?? null));
-    const isThere =
-      entries.length === 2 && entries.every((e) => e && e.size === row.size && e.root.equals(row.root));
-    if (isThere) over.push(id);
+    const members = deps.topology.pairs.get(row.pair)?.members ?? [];
+    if (!members.every((member) => deps.clients.has(member))) continue;
+    if ((await holdersAmong(deps, members, row)).length === members.length) over.push(id);
+    else {
+      const [holder] = await holdersAmong(deps, from.members, row);
+      if (holder !== undefined) await deps.catalog.recordOffMap(id, holder);
+    }
   }
-  return await dropOn(deps, from, over);
+  return over;
+}
+
+async function holdersAmong({ clients, view }: MoveDeps, members: readonly MemberId[], row: BlobRef) {
+  const serving = members.filter((member) => view.stateOf(member) === 'serving');
+  const entries = await Promise.all(serving.map((member) => clients.get(member)?.stat(row.id) ?? null));
+  return serving.filter((_, at) => entries[at]?.size === row.size && entries[at]?.root.equals(row.root));
 }
 
 /** Blobs that died after they had moved are reclaimed from the new pair alone; what dies here the reclaim still knows. */

@@ -141,3 +141,68 @@ test('two gateways at once do no harm', async () => {
   await assertAllOn(store, P12);
   assert.deepEqual([store.home(A11), store.home(B11)], [[], []]);
 });
+
+test('a pass over the new pair while blobs move there drops none of them', async () => {
+  const store = await filled(4);
+  let copied = 0;
+  const back = { from: P12, targetOf: () => null, dropAfterMs: 5_000 };
+  const deps = store.gateway('gateway-1', async (call) => {
+    if (call !== 'before catalog.moveBlobs') return;
+    copied = store.home(A12).length;
+    await movePass(store.gateway('gateway-2'), back, newMoveCounts(), new AbortController().signal);
+  });
+  const { moved, dropped } = await pass(store, toOther, deps);
+  assert.deepEqual([copied, moved, dropped], [4, 4, 4]);
+  await assertAllOn(store, P12);
+  for (const member of [A12, B12])
+    assert([...store.node(member).blobs.values()].every(({ state }) => state === 'confirmed'));
+});
+
+test('a gateway that stood still between asking and dropping drops nothing', async () => {
+  const store = await filled(2);
+  let asked = 0;
+  const deps = store.gateway('gateway-1', async (call) => {
+    if (call === 'after node-b12.stat' && ++asked === 2) await store.clock.sleep(6_000);
+  });
+  assert.equal((await pass(store, toOther, deps)).dropped, 0);
+  assert.equal(store.home(A11).length, 2);
+  await pass(store);
+  assert.deepEqual(store.home(A11), []);
+  await assertAllOn(store, P12);
+});
+
+test('what the new pair lacks after the move is carried there, and stays on the old one until then', async () => {
+  const store = await filled(2);
+  const deps = store.gateway('gateway-1', async (call) => {
+    if (call !== 'after catalog.moveBlobs') return;
+    for (const member of [A12, B12]) store.node(member).blobs.delete(store.blobs.get('key-0')!.id);
+  });
+  assert.equal((await pass(store, toOther, deps)).dropped, 1);
+  store.assertKeptTwice('after the pass');
+  await store.repairAll();
+  await store.run(store.clock.sleep(5_000));
+  await store.repairAll();
+  await pass(store);
+  await assertAllOn(store, P12);
+  assert.deepEqual([store.home(A11), store.home(B11)], [[], []]);
+});
+
+test('a write that is pending while a pass goes by follows in the next one', async () => {
+  const store = await filled(1);
+  const late = store.blobOf('late');
+  for (const member of [A11, B11]) store.place(member, late, { state: 'pending' });
+  assert.equal((await pass(store)).moved, 1);
+  assert.deepEqual(store.home(A11), [late.id]);
+  await store.commit('late', late);
+  assert.equal((await pass(store)).moved, 1);
+  await assertAllOn(store, P12);
+});
+
+test('a handoff that a member of the pair keeps for another pair stays where it is', async () => {
+  const store = await filled(1);
+  await store.away(A12);
+  const parked = await store.write('parked', { pair: P12 });
+  await pass(store, { ...toOther, targetOf: () => null });
+  assert(store.node(parked.offMap![0]!).blobs.has(parked.id));
+  store.assertKeptTwice('after the pass');
+});
