@@ -68,6 +68,7 @@ export const AGENT_REFUSALS = {
   'turn-passed': 'its role has changed meanwhile; look at antipode status and repeat',
   'not-asserted': 'only the word that the twin is down takes it out',
   'twin-streams': 'its twin streams: it is not down',
+  supervised: 'its supervisor decides',
 } as const;
 export const agentRefusal = z.object({ refused: z.enum(Object.keys(AGENT_REFUSALS) as AgentRefusal[]) });
 export type AgentRefusal = keyof typeof AGENT_REFUSALS;

@@ -15,6 +15,7 @@ const HINTS = {
   'not-primary': '',
   'turn-passed': '',
   'not-asserted': '',
+  supervised: '',
 } as const;
 
 export function createDirectoryFailover(poll: AgentPoll): DirectoryFailover {

@@ -6,6 +6,7 @@ import { chmodSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { MemberConfig } from '../../config.ts';
 import { startKeeper } from '../agent-keeper.ts';
+import { SupervisedSight } from '../agent-supervised.ts';
 import { DirectoryAgent } from '../directory-agent.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
 import { findPostgres, type PostgresBinaries } from '../postgres-binaries.ts';
@@ -21,14 +22,32 @@ export async function runDirectory(config: MemberConfig): Promise<void> {
     // Another uid must be able to pass through to its folders, and to see nothing on the way.
     for (const folder of [config.dataDir, dirname(config.dataDir)]) chmodSync(folder, 0o711);
   if (!proc.supervised) return keepItself(config, proc, binaries);
-  const agent = new DirectoryAgent(config, proc, binaries);
+  const sight = new SupervisedSight(config, proc);
+  const agent = new DirectoryAgent(config, sight, binaries);
   proc.onEnd(() => agent.end());
   proc.onMessage((message) => {
-    if (message.type === 'role') agent.take(message.role, message.turn);
-    if (message.type === 'synchronous') agent.setSynchronous(message.on);
+    if (message.type === 'role') {
+      sight.told(message.role, message.turn);
+      agent.take(message.role, message.turn);
+    }
+    if (message.type === 'synchronous') {
+      sight.toldSynchronous(message.on);
+      agent.setSynchronous(message.on);
+    }
   });
+  await answerOthers(sight, proc);
   proc.send({ type: 'listening' });
   proc.send({ type: 'ready', ports: {} });
+}
+
+/** A port that is taken keeps no directory from its work: the supervisor's own gateway needs none. */
+async function answerOthers(sight: SupervisedSight, proc: MemberProcess): Promise<void> {
+  try {
+    const control = await sight.open();
+    proc.onEnd(() => control.close());
+  } catch (error) {
+    proc.log.warn({ err: error }, 'gateways that the supervisor did not start cannot ask this directory');
+  }
 }
 
 async function keepItself(

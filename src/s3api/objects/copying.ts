@@ -14,6 +14,12 @@ import { type CopySource, parseCopySource } from './copy-source.ts';
 import type { ByteRange } from './ranges.ts';
 import { segmentsOf } from './reading.ts';
 
+/** The version that was to be copied is gone: somebody overwrote or removed it, and its bytes with it. */
+class SourceReplaced extends BytesUnavailable {}
+
+/** How often a source that is replaced again and again is opened anew. */
+const OPENINGS_MAX = 3;
+
 export interface OpenedSource {
   readonly named: CopySource;
   readonly bucket: Bucket;
@@ -38,6 +44,22 @@ export async function openCopySource(ctx: OperationContext): Promise<OpenedSourc
   }
   requireCopySource(copySourceConditions(ctx.headers), version);
   return { named, bucket, version };
+}
+
+/** Copies what the source is by then when it is replaced meanwhile: a copy has the old bytes or the new ones. */
+export async function whileReplaced<T>(
+  ctx: OperationContext,
+  opened: OpenedSource,
+  copy: (source: OpenedSource) => Promise<T>,
+): Promise<T> {
+  for (let opening = 1, source = opened; ; opening += 1) {
+    try {
+      return await copy(source);
+    } catch (error) {
+      if (!(error instanceof SourceReplaced) || opening === OPENINGS_MAX) throw error;
+      source = await openCopySource(ctx);
+    }
+  }
 }
 
 /** @throws {S3Error} InvalidRequest */
@@ -85,7 +107,7 @@ async function openRange(
   range: ByteRange,
 ): Promise<AsyncIterable<Buffer>> {
   const segments = await segmentsOf(ctx, version, range);
-  if (segments === null) throw new BytesUnavailable('the source was replaced in the meantime');
+  if (segments === null) throw new SourceReplaced('the source was replaced in the meantime');
   return ctx.services.dosm.read({ segments, signal: ctx.signal });
 }
 

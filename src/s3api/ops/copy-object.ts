@@ -15,6 +15,7 @@ import {
   type OpenedSource,
   openCopySource,
   requireCopySize,
+  whileReplaced,
 } from '../objects/copying.ts';
 import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
@@ -39,20 +40,26 @@ export const copyObject: OperationRow = {
 async function run(ctx: OperationContext): Promise<OperationResult> {
   const { catalog, clock } = ctx.services;
   const source = await openCopySource(ctx);
-  requireCopySize(source.version.size);
   // The source's locks are never copied.
-  const attributes = { ...attributesOfCopy(ctx, source), ...(await requestedLocks(ctx)) };
+  const locks = await requestedLocks(ctx);
   const condition = writeCondition(ctx.headers);
-  if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(ctx.bucket!.id, ctx.key));
-  const put = {
-    bucketId: ctx.bucket!.id,
-    key: ctx.key,
-    owner: ownerOf(ctx),
-    size: source.version.size,
-    attributes,
-    ...(condition === undefined ? {} : { condition }),
+  const putOf = (opened: OpenedSource): CommonPut => {
+    requireCopySize(opened.version.size);
+    return {
+      bucketId: ctx.bucket!.id,
+      key: ctx.key,
+      owner: ownerOf(ctx),
+      size: opened.version.size,
+      attributes: { ...attributesOfCopy(ctx, opened), ...locks },
+      ...(condition === undefined ? {} : { condition }),
+    };
   };
-  return answerInTime(clock, copy(ctx, source, put));
+  putOf(source); // what is wrong with it is said before the work begins
+  if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(ctx.bucket!.id, ctx.key));
+  return answerInTime(
+    clock,
+    whileReplaced(ctx, source, (opened) => copy(ctx, opened, putOf(opened))),
+  );
 }
 
 type CommonPut = Omit<PutVersion, 'writeId' | 'etag' | 'checksum' | 'content'>;

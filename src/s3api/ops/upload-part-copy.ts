@@ -6,7 +6,13 @@ import { newWriteId } from '../../base/ids.ts';
 import type { ChecksumAlgorithm, ManifestPart, PutPart, Upload } from '../../ddm/catalog.ts';
 import { checksumTag } from '../objects/checksums.ts';
 import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
-import { bytesOf, type OpenedSource, openCopySource, requireCopySize } from '../objects/copying.ts';
+import {
+  bytesOf,
+  type OpenedSource,
+  openCopySource,
+  requireCopySize,
+  whileReplaced,
+} from '../objects/copying.ts';
 import { type ByteRange, parseCopySourceRange } from '../objects/ranges.ts';
 import { versionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
@@ -43,12 +49,19 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const partNumber = partNumberOf(ctx);
   const upload = await requireUpload(ctx);
   const source = await openCopySource(ctx);
-  const { size } = source.version;
+  const targetOf = (opened: OpenedSource): Target => ({ upload, partNumber, range: rangeOf(ctx, opened) });
+  targetOf(source); // what is wrong with it is said before the work begins
+  const copying = whileReplaced(ctx, source, (opened) => copy(ctx, opened, targetOf(opened)));
+  return answerInTime(ctx.services.clock, copying);
+}
+
+/** @throws {S3Error} InvalidArgument, InvalidRange, InvalidRequest */
+function rangeOf(ctx: OperationContext, { version: { size } }: OpenedSource): ByteRange | null {
   const header = ctx.headers['x-amz-copy-source-range'];
   const all = size === 0 ? null : { from: 0, to: size - 1 };
   const range = header === undefined ? all : parseCopySourceRange(header, size);
   if (range !== null) requireCopySize(range.to - range.from + 1);
-  return answerInTime(ctx.services.clock, copy(ctx, source, { upload, partNumber, range }));
+  return range;
 }
 
 async function copy(ctx: OperationContext, source: OpenedSource, target: Target): Promise<XmlAnswer> {
