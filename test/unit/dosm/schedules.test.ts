@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { runSchedule, runSchedules } from '../../world/schedule.ts';
 
 const single = process.env.WORLD_SEED;
-const count = Number(process.env.WORLD_SCHEDULES ?? 1_000);
+const count = Number(process.env.WORLD_SCHEDULES ?? 300);
 
 test('the invariants hold in every schedule', async () => {
   if (single !== undefined) {
