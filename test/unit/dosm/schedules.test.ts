@@ -1,5 +1,5 @@
 /**
- * A thousand seeded schedules of the simulated world (test/world/schedule.ts); test/long runs many more.
+ * 300 seeded schedules of the simulated world (test/world/schedule.ts); test/long runs many more.
  * Replay one: WORLD_SEED=123 node --test test/unit/dosm/schedules.test.ts
  */
 import assert from 'node:assert/strict';
