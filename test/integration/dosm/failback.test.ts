@@ -65,7 +65,7 @@ test('an empty disk at the same address is filled', async () => {
 
 test('its gateway is killed in the middle: another one takes over and ends it', async () => {
   await using rig = await FailbackRig.open();
-  const slow = rig.gateway('gateway-1', { resyncBytesPerSecond: 1_000_000 });
+  const slow = rig.gateway('gateway-1', { resyncBytesPerSecond: 60_000 });
   await fill(rig, slow, 'old');
   await rig.away(A11);
   await rig.back(A11, { emptyDisk: true });
@@ -82,7 +82,7 @@ test('its gateway is killed in the middle: another one takes over and ends it', 
 
 test('its twin is killed in the middle: it stays out, and goes on when the twin is back', async () => {
   await using rig = await FailbackRig.open();
-  const gateway = rig.gateway('gateway-1', { resyncBytesPerSecond: 1_000_000 });
+  const gateway = rig.gateway('gateway-1', { resyncBytesPerSecond: 60_000 });
   await fill(rig, gateway, 'old');
   await rig.away(A11);
   await rig.back(A11, { emptyDisk: true });
