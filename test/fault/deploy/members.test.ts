@@ -148,7 +148,11 @@ describe('members of a deployment, each from its own file', () => {
     );
     assert.equal(entered.code, 0, entered.stderr);
     await put('gateway-b', 'without the standby', 'goes on');
-    assert.equal(memberOf(await status('gateway-b'), 'directory-b5').condition, 'failed-over');
+    // The other gateway asks the agents about once a second.
+    await deployment.until(
+      'gateway-b has heard of it',
+      async () => memberOf(await status('gateway-b'), 'directory-b5').condition === 'failed-over',
+    );
     assert.equal(role('directory-a5').synchronous, false);
 
     deployment.start('directory-b5');
