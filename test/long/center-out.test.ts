@@ -17,8 +17,17 @@ import {
   S3ServiceException,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { runCommand, type Store, startStore } from '../../harness/store.ts';
-import { BUCKET, bytesOf, clientOf, getInSteps, MIB, putHalf, sha256, until } from './store-kit.ts';
+import {
+  BUCKET,
+  bytesOf,
+  clientOf,
+  getInSteps,
+  MIB,
+  putHalf,
+  sha256,
+  until,
+} from '../fault/store/store-kit.ts';
+import { runCommand, type Store, startStore } from '../harness/store.ts';
 
 const CENTER_A = ['node-a11', 'node-a12'] as const;
 const BOTH = 'both-centers';
