@@ -17,7 +17,7 @@ const FORGET_BLOBS = statement('forget-blobs');
 const TIDY = statement('tidy');
 
 /** A reaper that has taken blobs and went away loses them to the next one after this. */
-const TAKEN_MS = 10 * 60_000;
+const TAKEN_MS = 60_000;
 /** Manifests per transaction: each may hold 10,000 parts. */
 const MANIFESTS_AT_ONCE = 8;
 const TIDY_EVERY_MS = 60_000;
