@@ -1,6 +1,6 @@
 /** Trees of real files, and what tells whether one came back as it was. */
 import { createCipheriv, createHash } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
 const PACKAGES = resolve(import.meta.dirname, '../../node_modules');
@@ -31,7 +31,10 @@ const ODD: readonly (readonly [string, number])[] = [
   ['names/deep/er/and/deep/er/still', 105],
 ];
 
-/** Makes the tree in `folder` and returns what {@link hashTree} will say of a true copy. */
+/**
+ * Makes the tree in `folder` and returns what {@link hashTree} will say of a true copy. Its files are an hour old: S3
+ * tells times in whole seconds, so a client rightly takes a file for newer than its upload within the same second.
+ */
 export function makeTree(
   folder: string,
   options: { names: 'odd' | 'plain' } = { names: 'odd' },
@@ -47,7 +50,10 @@ export function makeTree(
     if (options.names === 'plain' && name.startsWith('names/')) continue;
     writeFile(join(folder, name), seededBytes(i, size));
   }
-  return hashTree(folder);
+  const hashes = hashTree(folder);
+  const anHourAgo = Date.now() / 1000 - 3600;
+  for (const path of hashes.keys()) utimesSync(join(folder, path), anHourAgo, anHourAgo);
+  return hashes;
 }
 
 export function writeFile(path: string, bytes: Buffer): string {
