@@ -508,6 +508,21 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.bound_login(p_role text, p_connections integer, p_read_only boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', p_role, p_connections);
+  EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = %s', p_role, CASE WHEN p_read_only THEN 'on' ELSE 'off' END);
+  EXECUTE format('ALTER ROLE %I SET statement_timeout = ''60s''', p_role);
+  EXECUTE format('ALTER ROLE %I SET lock_timeout = ''5s''', p_role);
+  EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''60s''', p_role);
+  EXECUTE format('ALTER ROLE %I SET max_parallel_workers_per_gather = 0', p_role);
+  EXECUTE format('ALTER ROLE %I SET search_path = catalog', p_role);
+END
+$function$
+
 CREATE OR REPLACE FUNCTION antipode.bucket_usage(buckets bigint[])
  RETURNS TABLE(bucket_id bigint, objects bigint, bytes bigint, upload_bytes bigint)
  LANGUAGE sql

@@ -14,21 +14,30 @@ export const OWNER_ROLE = 'antipode_owner';
 export const APP_ROLE = 'antipode_app';
 /** For administrators' own SQL: logs in, and reads what the migrations grant it. */
 export const READER_ROLE = 'antipode_reader';
+/** As the reader, and changes what the migrations let it change. */
+export const WRITER_ROLE = 'antipode_writer';
 
 export async function preparePrimary(client: pg.Client, passwords: PostgresPasswords): Promise<void> {
   await client.query('SET synchronous_commit = local');
-  const { rows } = await client.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
-  const known = new Set(rows.map((row) => row.name));
-  const roles: [string, string, string][] = [
+  const { rows } = await client.query<{ name: string; secret: boolean }>(
+    'SELECT rolname AS name, rolpassword IS NOT NULL AS secret FROM pg_authid',
+  );
+  const known = new Map(rows.map((row) => [row.name, row.secret]));
+  const roles: [string, string, string | null][] = [
     [REPLICATION_ROLE, 'LOGIN REPLICATION', passwords.replication],
     [OWNER_ROLE, 'LOGIN CREATEROLE', passwords.owner],
     [APP_ROLE, 'LOGIN', passwords.app],
     [READER_ROLE, 'LOGIN', passwords.reader],
+    [WRITER_ROLE, 'LOGIN', passwords.writer],
   ];
   for (const [name, attributes, password] of roles) {
-    if (known.has(name)) continue;
-    await client.query(`CREATE ROLE ${name} ${attributes} PASSWORD ${client.escapeLiteral(password)}`);
+    if (known.get(name) || (known.has(name) && password === null)) continue;
+    const secret = password === null ? 'NULL' : client.escapeLiteral(password);
+    const verb = known.has(name) ? 'ALTER' : 'CREATE';
+    await client.query(`${verb} ROLE ${name} ${attributes} PASSWORD ${secret}`);
   }
+  // The owner gives both their limits, and makes people's logins members of one of them.
+  await client.query(`GRANT ${READER_ROLE}, ${WRITER_ROLE} TO ${OWNER_ROLE} WITH ADMIN OPTION`);
   const found = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
   if (found.rowCount === 0) {
     await client.query(`CREATE DATABASE ${DATABASE} OWNER ${OWNER_ROLE}`);

@@ -16,6 +16,7 @@ export const SECRET_FILES = {
   owner: 'postgres-owner.password',
   app: 'postgres-app.password',
   reader: 'postgres-reader.password',
+  writer: 'postgres-writer.password',
   rootCredentials: 'root-credentials.json',
 } as const;
 
@@ -26,6 +27,8 @@ export interface PostgresPasswords {
   /** The gateways'. */
   readonly app: string;
   readonly reader: string;
+  /** null: made before there was such a file, and not made since (`antipode secrets init` makes what is missing). */
+  readonly writer: string | null;
 }
 
 /** Makes what is missing. @returns whether the root credentials were generated just now */
@@ -36,7 +39,7 @@ export function makeSecrets(
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
   for (const name of ['cluster', 'master'] as const) makeFile(folder, SECRET_FILES[name], newKey);
-  for (const name of ['superuser', 'replication', 'owner', 'app', 'reader'] as const)
+  for (const name of ['superuser', 'replication', 'owner', 'app', 'reader', 'writer'] as const)
     makeFile(folder, SECRET_FILES[name], newPassword);
   const path = join(folder, SECRET_FILES.rootCredentials);
   const known = existsSync(path) ? readRootCredentials(folder) : null;
@@ -75,6 +78,7 @@ export function readPasswords(folder: string): PostgresPasswords {
     owner: readText(folder, SECRET_FILES.owner),
     app: readText(folder, SECRET_FILES.app),
     reader: readText(folder, SECRET_FILES.reader),
+    writer: existsSync(join(folder, SECRET_FILES.writer)) ? readText(folder, SECRET_FILES.writer) : null,
   };
 }
 

@@ -13,7 +13,7 @@ import { writeSynchronousSet } from '../../../src/launcher/postgres-config.ts';
 import { processesIn } from '../../../src/launcher/postgres-processes.ts';
 import { makeFolder, type Subnets, takeSubnets } from '../../harness/store.ts';
 
-const PASSWORDS = { superuser: 's', replication: 'r', owner: 'o', app: 'a', reader: 'e' };
+const PASSWORDS = { superuser: 's', replication: 'r', owner: 'o', app: 'a', reader: 'e', writer: 'w' };
 
 let subnets: Subnets;
 let binaries: PostgresBinaries;
