@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { VerifyLine, VerifySummary } from '../admin/api.ts';
 import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run } from './command-kit.ts';
+import { bar } from './progress.ts';
 
 interface VerifyFlags extends CommonFlags {
   readonly bucket?: string;
@@ -41,7 +42,7 @@ function show(flags: VerifyFlags, line: VerifyLine): void {
   const onTerminal = process.stderr.isTTY && !flags.json;
   if (line.type === 'progress') {
     // Progress is for eyes; a script reads what is found and the last line.
-    if (onTerminal) process.stderr.write(`\r${bar(line.done)} ${line.blobs} blobs`);
+    if (onTerminal) process.stderr.write(`\r${bar(line.done, 1)} ${line.blobs} blobs`);
     return;
   }
   if (onTerminal) process.stderr.write('\r\u001b[K');
@@ -70,9 +71,3 @@ function text(line: Exclude<VerifyLine, { type: 'progress' }>): string {
     }
   }
 }
-
-const BAR_CELLS = 30;
-const bar = (done: number): string => {
-  const cells = Math.round(done * BAR_CELLS);
-  return `[${'#'.repeat(cells)}${'.'.repeat(BAR_CELLS - cells)}] ${Math.floor(done * 100)} %`;
-};

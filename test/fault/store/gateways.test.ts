@@ -1,65 +1,15 @@
 /** Two gateways of one store: one declares and all follow; one that has not heard does no harm and its clients see nothing. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { type Run, runCommand, type Store, startStore } from '../../harness/store.ts';
+import { type Gateway, startGateway } from '../../harness/gateway.ts';
+import { type Store, startStore } from '../../harness/store.ts';
 import { adminOf, memberOf, startLoad } from './cluster-kit.ts';
 import { BUCKET, bytesOf, clientOf, until } from './store-kit.ts';
 
 /** The first one reads the record so rarely that it hears of changes from members that refuse it, and by its probes. */
 const SETTINGS = { monitor: { probeMs: 200, failAfterMs: 3_000, backAfterMs: 60_000, reloadMs: 30_000 } };
-
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen({ host: '127.0.0.1', port: 0 }, () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
-  });
-}
-
-interface Gateway {
-  /** The store as it looks through this gateway. */
-  readonly store: Store;
-  readonly run: Run;
-}
-
-/** A second gateway as a process of its own, without a supervisor. */
-async function startGateway(first: Store): Promise<Gateway> {
-  const config = JSON.parse(readFileSync(join(first.dataDir, 'run', 'gateway-1.json'), 'utf8'));
-  const [s3, admin] = [await freePort(), await freePort()];
-  const dataDir = join(first.dataDir, 'gateway-2');
-  mkdirSync(dataDir, { recursive: true });
-  const gateway = {
-    ...config.gateway,
-    listen: { host: '127.0.0.1', port: s3 },
-    admin: { host: '127.0.0.1', port: admin },
-  };
-  const monitor = { ...config.settings.monitor, reloadMs: 300 };
-  const settings = { ...config.settings, monitor };
-  const file = join(dataDir, 'gateway-2.json');
-  writeFileSync(file, JSON.stringify({ ...config, member: 'gateway-2', dataDir, settings, gateway }));
-  const run = runCommand(['gateway', '--config', file]);
-  const store = {
-    ...first,
-    endpoint: `http://127.0.0.1:${s3}`,
-    adminEndpoint: `http://127.0.0.1:${admin}`,
-  };
-  await until(async () => {
-    if (run.child.exitCode !== null) throw new Error(`gateway-2 ended: ${run.stderr()}`);
-    return fetch(`${store.endpoint}/-/ready`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
-  }, 'gateway-2 is ready');
-  return { store, run };
-}
 
 describe('two gateways', () => {
   let store: Store;
@@ -70,13 +20,13 @@ describe('two gateways', () => {
     store = await startStore({ settings: SETTINGS });
     s3 = clientOf(store, 3);
     await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
-    second = await startGateway(store);
+    second = await startGateway(store, 'gateway-2', { monitor: { ...SETTINGS.monitor, reloadMs: 300 } });
     s3OfSecond = clientOf(second.store, 3);
   });
   after(async () => {
     s3?.destroy();
     s3OfSecond?.destroy();
-    second?.run.child.kill('SIGKILL');
+    await second?.kill();
     await store?.kill();
   });
 
