@@ -170,7 +170,7 @@ async function crowdInMemory(): Promise<void> {
     clock: systemClock,
     multicast: null,
     askMember: async (member, question) => {
-      const reply = answerers.get(member)!.answer(question, 'point-to-point');
+      const reply = await answerers.get(member)!.answer(question, 'point-to-point');
       if ('silent' in reply) throw new Error(reply.silent);
       return reply.bytes;
     },

@@ -1,6 +1,6 @@
 /**
- * Finds a blob that is not where its row says: asks the nodes of the twin's center, then those of the first center. Home
- * is the member of the blob's pair that does not serve (the first one, where both do), the twin is the other one.
+ * Finds a blob that is not where its row says: asks the nodes of the twin's center, then those of the first center
+ * (twin/center-search.ts).
  *
  *   found    a node has a blob of this id, size and root; its bytes are still to be verified
  *   nowhere  every node answered that it has not, itself or, for a member in failover, by its twin
@@ -11,22 +11,22 @@
  */
 import type { Logger } from 'pino';
 import { type Clock, OVER } from '../base/clock.ts';
-import type { MemberId } from '../base/ids.ts';
+import { SingleFlight } from '../base/single-flight.ts';
 import type { BlobRef } from '../ddm/catalog.ts';
 import type { FoundDetail } from '../nodes/protocol.ts';
+import {
+  askCenters,
+  type CenterStep,
+  isAnsweredByAll,
+  type Searched,
+  type Wanted,
+} from '../twin/center-search.ts';
 import type { ConditionView } from '../twin/condition.ts';
-import type { AskedState, SearchAnswer, Searcher, SearchStep } from '../twin/search.ts';
-import type { Member, Topology } from '../twin/topology.ts';
+import type { SearchAnswer, Searcher } from '../twin/search.ts';
+import type { Topology } from '../twin/topology.ts';
 import type { BlobFinder, FoundBlob } from './finder.ts';
-import { SingleFlight } from './single-flight.ts';
 
-/** One step of the trace. Nobody was asked where `transport` is `none`. */
-export interface FindStep extends SearchStep {
-  readonly step: 'twin-center' | 'first-center';
-  readonly answer: 'found' | 'nowhere' | 'unknown' | 'left out';
-  /** Who said to have this very blob. */
-  readonly holders: readonly MemberId[];
-}
+export type FindStep = CenterStep;
 export interface TracedBlob extends FoundBlob {
   readonly trace: readonly FindStep[];
 }
@@ -122,56 +122,30 @@ function orAborted(flight: Promise<TracedBlob>, signal: AbortSignal): Promise<Tr
 }
 
 async function searchOnce(
-  options: FinderOptions,
+  { topology, conditions, searcher }: FinderOptions,
   blob: BlobRef,
   isPatient: boolean,
   signal: AbortSignal,
 ): Promise<TracedBlob> {
-  const { topology, conditions, searcher } = options;
-  const nodes = [...topology.members.values()].filter((member) => member.kind === 'node');
+  const nodes: Searched = {
+    centers: topology.centers,
+    members: [...topology.members.values()].filter((member) => member.kind === 'node'),
+    stateOf: (member) => conditions.stateOf(member),
+    isCenterOut: (center) => conditions.isCenterOut(center),
+    epoch: () => conditions.current().epoch,
+  };
+  const wanted: Wanted = {
+    ...{ kind: 'blob', subject: blob.id, isPatient },
+    pair: topology.pairs.get(blob.pair),
+    isIt: (answer) => isBlob(answer, blob),
+  };
   const trace: FindStep[] = [];
-  for (const [index, center] of centersInOrder(options, blob).entries()) {
-    const step = index === 0 ? 'twin-center' : 'first-center';
-    const here = nodes.filter((node) => node.center === center);
-    const [asked, out] = partition(here, (node) => conditions.stateOf(node.id) === 'serving');
-    const [members, leftOut] = [asked.map(({ id }) => id), out.map(({ id }) => id)];
-    if (members.length === 0) {
-      const states = leftOut.map((member) => ({ member, state: 'left-out' as const }));
-      trace.push({
-        step,
-        center,
-        transport: 'none',
-        asked: states,
-        answers: [],
-        answer: 'left out',
-        holders: [],
-        ms: 0,
-      });
-      continue;
-    }
-    const { epoch } = conditions.current();
-    const question = { kind: 'blob', subject: blob.id, center, members, leftOut, epoch } as const;
-    const isEnough = (answer: SearchAnswer): boolean => isBlob(answer, blob);
-    const steps = await searcher.ask(isPatient ? question : { ...question, isEnough }, signal);
-    const described = steps.map((each) => describe(each, step, isEnough));
-    trace.push(...described);
-    const holders = new Set(described.flatMap((each) => each.holders));
+  for await (const steps of askCenters(searcher, nodes, wanted, signal)) {
+    trace.push(...steps);
+    const holders = new Set(steps.flatMap((each) => each.holders));
     if (holders.size > 0) return { outcome: 'found', members: [...holders], trace };
   }
-  const outcome = isAnsweredByAll(nodes, trace, conditions) ? 'nowhere' : 'unknown';
-  return { outcome, members: [], trace };
-}
-
-/** The twin's center, the first center; one, where they are the same. */
-function centersInOrder({ topology, conditions }: FinderOptions, blob: BlobRef): readonly string[] {
-  const pair = topology.pairs.get(blob.pair);
-  const all = topology.centers.map(({ name }) => name);
-  if (!pair) return all;
-  const away = pair.members.findIndex((member) => conditions.stateOf(member) !== 'serving');
-  const home = pair.members[Math.max(0, away)]!;
-  const twin = pair.members.find((member) => member !== home)!;
-  const named = [twin, home].map((member) => topology.members.get(member)?.center ?? null);
-  return [...new Set([...named, ...all])].filter((center) => center !== null);
+  return { outcome: isAnsweredByAll(nodes, trace) ? 'nowhere' : 'unknown', members: [], trace };
 }
 
 /** Whether this is the blob that the catalog means, by what the node's index says. */
@@ -180,43 +154,4 @@ function isBlob({ has, detail }: SearchAnswer, blob: BlobRef): boolean {
   const { size, root, state } = detail as Partial<FoundDetail>;
   const isState = state === 'pending' || state === 'confirmed';
   return isState && size === blob.size && root === blob.root.toString('hex');
-}
-
-function describe(
-  asked: SearchStep,
-  step: FindStep['step'],
-  isBlob: (answer: SearchAnswer) => boolean,
-): FindStep {
-  const holders = asked.answers.filter(isBlob).map(({ member }) => member);
-  const isSilent = asked.asked.some(({ state }) => state === 'silent');
-  const answer = holders.length > 0 ? 'found' : isSilent ? 'unknown' : 'nowhere';
-  return { ...asked, step, answer, holders };
-}
-
-/** Each node by itself or, left out, by its twin; nobody answers for a center that is out as a whole. */
-function isAnsweredByAll(
-  nodes: readonly Member[],
-  trace: readonly FindStep[],
-  conditions: ConditionView,
-): boolean {
-  const states = new Map<MemberId, AskedState>();
-  for (const { member, state } of trace.flatMap(({ asked }) => asked)) {
-    if (state !== 'silent' || !states.has(member)) states.set(member, state);
-  }
-  const hasAnswered = (member: MemberId | null): boolean => {
-    const state = member === null ? undefined : states.get(member);
-    return state === 'has' || state === 'has-not';
-  };
-  const outCenters = new Set(
-    trace.filter(({ transport }) => transport === 'none').map(({ center }) => center),
-  );
-  return nodes.every(({ id, twin, center }) => {
-    if (hasAnswered(id)) return true;
-    if (center === null || outCenters.has(center) || conditions.isCenterOut(center)) return false;
-    return states.get(id) === 'left-out' && hasAnswered(twin);
-  });
-}
-
-function partition<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {
-  return [all.filter(test), all.filter((one) => !test(one))];
 }

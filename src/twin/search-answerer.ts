@@ -3,7 +3,7 @@
  *
  * Silence is for: a bad MAC, another center's question, a question out of its time or heard before, one that leaves this
  * member out, and a member that does not serve. A question under an epoch below this member's is answered with `stale`
- * and nothing else, so that the asker reads the record again. A valid question costs one look at the index.
+ * and nothing else, so that the asker reads the record again. A valid question costs one look.
  */
 import type { Clock } from '../base/clock.ts';
 import type { Epoch, MemberId } from '../base/ids.ts';
@@ -12,11 +12,10 @@ import { SEARCH_TUNING, type SearchTuning } from './search-tuning.ts';
 import { openQuestion, type SearchKey, sealAnswer, type WireQuestion } from './search-wire.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-/** What this member has. Not called for what must not be answered. */
-export type Look = (
-  kind: SearchQuestion['kind'],
-  subject: string,
-) => { readonly has: boolean; readonly detail?: unknown } | null;
+/** `silent`: it cannot tell now, e.g. as what it would look into does not answer in time. */
+export type Sight = { readonly has: boolean; readonly detail?: unknown } | 'silent' | null;
+/** What this member has; null: no such kind of thing is kept here. Not called for what must not be answered. Bounded by itself. */
+export type Look = (kind: SearchQuestion['kind'], subject: string) => Sight | Promise<Sight>;
 
 export interface AnswererOptions {
   readonly member: MemberId;
@@ -25,8 +24,12 @@ export interface AnswererOptions {
   readonly clock: Clock;
   /** The epoch of this member's pair, or null while it must keep silent. */
   readonly standing: () => Epoch | null;
-  /** null: no such kind of thing is kept here. */
   readonly look: Look;
+  /**
+   * Whether who asks under an epoch below `standing` is refused with it (true, unless told). Not where members of several
+   * pairs hear one question and their epochs have no order among each other.
+   */
+  readonly refusesOlder?: boolean;
   /** An answer is given: it counts as a data request. */
   readonly onAnswer?: (transport: SearchTransport) => void;
   readonly tuning?: Partial<SearchTuning>;
@@ -40,13 +43,15 @@ export type Silence =
   | 'replayed'
   | 'left-out'
   | 'not-serving'
-  | 'unknown-kind';
+  | 'unknown-kind'
+  | 'cannot-tell';
 export type Reply =
   | { readonly bytes: Buffer; readonly question: WireQuestion }
   | { readonly silent: Silence };
 
 export interface Answerer {
-  answer(question: Buffer, transport: SearchTransport): Reply;
+  /** Never rejects. */
+  answer(question: Buffer, transport: SearchTransport): Promise<Reply>;
   /** Questions by what became of them. */
   readonly counts: Readonly<Record<Silence | 'answered', number>>;
 }
@@ -66,9 +71,10 @@ export function createAnswerer(options: AnswererOptions): Answerer {
     'left-out': 0,
     'not-serving': 0,
     'unknown-kind': 0,
+    'cannot-tell': 0,
   };
 
-  const judge = (bytes: Buffer, transport: SearchTransport): Reply => {
+  const judge = async (bytes: Buffer, transport: SearchTransport): Promise<Reply> => {
     // Anybody can send a datagram; what comes point to point has shown already that a member sent it.
     if (transport === 'multicast' && !bucket.take(clock.monotonic())) return { silent: 'too-many' };
     const opened = openQuestion(key, bytes);
@@ -80,17 +86,26 @@ export function createAnswerer(options: AnswererOptions): Answerer {
     if (question.leftOut.includes(member)) return { silent: 'left-out' };
     const epoch = standing();
     if (epoch === null) return { silent: 'not-serving' };
-    const stale = question.epoch < epoch;
-    const found = stale ? { has: false } : options.look(question.kind, question.subject);
+    const stale = (options.refusesOlder ?? true) && question.epoch < epoch;
+    const found = stale ? { has: false } : await see(question);
     if (!found) return { silent: 'unknown-kind' };
+    if (found === 'silent') return { silent: 'cannot-tell' };
     const sealed = sealAnswer(key, opened, { member, epoch, stale, ...found });
     return sealed ? { bytes: sealed.bytes, question } : { silent: 'unknown-kind' };
   };
 
+  const see = async ({ kind, subject }: WireQuestion): Promise<Sight> => {
+    try {
+      return await options.look(kind, subject);
+    } catch {
+      return 'silent';
+    }
+  };
+
   return {
     counts,
-    answer: (bytes, transport) => {
-      const reply = judge(bytes, transport);
+    answer: async (bytes, transport) => {
+      const reply = await judge(bytes, transport);
       counts['silent' in reply ? reply.silent : 'answered'] += 1;
       if (!('silent' in reply)) options.onAnswer?.(transport);
       return reply;

@@ -7,6 +7,7 @@
 import { createHmac } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
+import type { Logger } from 'pino';
 import { type Clock, OVER, type Random } from '../base/clock.ts';
 import type { Answerer } from './search-answerer.ts';
 import type { QuestionPort } from './search-asker.ts';
@@ -90,16 +91,40 @@ export async function listenToGroup(options: ListenOptions): Promise<{ close(): 
   for (const socket of [ears, mouth]) socket.on('error', onError);
   ears.on('message', (bytes, from) => {
     if (bytes.length > DATAGRAM_BYTES_MAX) return;
-    const reply = answerer.answer(bytes, 'multicast');
-    if ('silent' in reply) return;
-    const { windowMs, replyPort } = reply.question;
-    clock.sleep(random() * Math.min(windowMs, WINDOW_MS_MAX), stop.signal).then(
-      () => mouth.send(reply.bytes, replyPort, from.address, () => {}),
+    void reply(bytes, from.address);
+  });
+  const reply = async (bytes: Buffer, to: string): Promise<void> => {
+    const said = await answerer.answer(bytes, 'multicast');
+    if ('silent' in said || stop.signal.aborted) return;
+    const { windowMs, replyPort } = said.question;
+    await clock.sleep(random() * Math.min(windowMs, WINDOW_MS_MAX), stop.signal).then(
+      () => mouth.send(said.bytes, replyPort, to, () => {}),
       () => {},
     );
-  });
+  };
   return { close: closeBoth };
 }
+
+/** null: point to point alone. A group that cannot be joined is said in the log and leaves searches point to point. */
+export async function listenWherePossible({
+  group,
+  log,
+  ...options
+}: Omit<ListenOptions, 'group' | 'onError'> & {
+  readonly group: GroupAddress | null;
+  readonly log: Pick<Logger, 'warn'>;
+}): Promise<{ close(): Promise<void> }> {
+  if (!group) return NOBODY;
+  const onError = (error: Error): void => log.warn({ err: error }, 'the search group: a socket failed');
+  try {
+    return await listenToGroup({ ...options, group, onError });
+  } catch (error) {
+    log.warn({ err: error, group }, 'no multicast here: searches go point to point');
+    return NOBODY;
+  }
+}
+
+const NOBODY = { close: async (): Promise<void> => {} };
 
 /** However long a window a question asks for: answers that wait are kept in memory. */
 const WINDOW_MS_MAX = 500;

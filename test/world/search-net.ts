@@ -87,7 +87,7 @@ export class SearchNet {
           this.sent.datagrams.set(center, (this.sent.datagrams.get(center) ?? 0) + 1);
           for (const bytes of this.passQuestion(datagram)) {
             for (const member of this.members.values()) {
-              if (member.center === center && member.deaf === 'no') this.#hear(member, bytes);
+              if (member.center === center && member.deaf === 'no') void this.#hear(member, bytes);
             }
           }
         },
@@ -96,12 +96,11 @@ export class SearchNet {
     };
   }
 
-  #hear(member: NetMember, bytes: Buffer): void {
-    const reply = member.answerer.answer(bytes, 'multicast');
+  async #hear(member: NetMember, bytes: Buffer): Promise<void> {
+    const reply = await member.answerer.answer(bytes, 'multicast');
     if ('silent' in reply) return;
-    this.#clock.sleep(this.#random() * reply.question.windowMs).then(() => {
-      for (const passed of this.passAnswer(reply.bytes, member.member)) this.inject(passed);
-    });
+    await this.#clock.sleep(this.#random() * reply.question.windowMs);
+    for (const passed of this.passAnswer(reply.bytes, member.member)) this.inject(passed);
   }
 
   async #askMember(id: MemberId, question: Buffer, signal: AbortSignal): Promise<Buffer> {
@@ -112,7 +111,7 @@ export class SearchNet {
       throw new Error('no answer');
     }
     await this.#clock.sleep(this.#random(), signal);
-    const reply = member.answerer.answer(question, 'point-to-point');
+    const reply = await member.answerer.answer(question, 'point-to-point');
     if ('silent' in reply) throw new Error(`silent: ${reply.silent}`);
     return reply.bytes;
   }

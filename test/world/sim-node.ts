@@ -105,8 +105,11 @@ export class SimNode {
   }
 
   /** To a question of a search; null: it keeps silent. */
-  answer(question: Buffer, transport: SearchTransport): { bytes: Buffer; windowMs: number } | null {
-    const reply = this.#answerer.answer(question, transport);
+  async answer(
+    question: Buffer,
+    transport: SearchTransport,
+  ): Promise<{ bytes: Buffer; windowMs: number } | null> {
+    const reply = await this.#answerer.answer(question, transport);
     return 'silent' in reply ? null : { bytes: reply.bytes, windowMs: reply.question.windowMs };
   }
 

@@ -38,10 +38,10 @@ function portOf(o: Parameters<typeof simSearcher>[0]): QuestionPort {
   const here = (center: string) =>
     [...nodes.values()].filter((node) => topology.members.get(node.member)!.center === center);
   const arrive = (node: SimNode, datagram: Buffer) =>
-    node.process?.run(() => {
-      const reply = node.answer(datagram, 'multicast');
+    node.process?.run(async () => {
+      const reply = await node.answer(datagram, 'multicast');
       if (!reply) return;
-      node.process!.after(random() * reply.windowMs, () =>
+      node.process?.after(random() * reply.windowMs, () =>
         network.send(node.member, from.id, () => from.run(() => hear(reply.bytes)), { mayRepeat: true }),
       );
     });

@@ -119,7 +119,7 @@ export class WireClient implements NodeClient, NodeControl {
   async search(question: Buffer, options: { epoch?: Epoch; signal?: AbortSignal } = {}): Promise<Buffer> {
     const ask = async () => {
       this.#node.core.admit(options);
-      const reply = this.#node.answer(question, 'point-to-point');
+      const reply = await this.#node.answer(question, 'point-to-point');
       if (!reply) throw this.error('protocol', 'no answer');
       return reply.bytes;
     };

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import type { BlobId, Epoch } from '../../base/ids.ts';
 import { type Answerer, createAnswerer, type Look } from '../../twin/search-answerer.ts';
-import { type GroupAddress, listenToGroup } from '../../twin/search-multicast.ts';
+import { type GroupAddress, listenWherePossible } from '../../twin/search-multicast.ts';
 import type { SearchTuning } from '../../twin/search-tuning.ts';
 import { DATAGRAM_BYTES_MAX, searchKey } from '../../twin/search-wire.ts';
 import { digest } from '../digest-tree.ts';
@@ -31,7 +31,7 @@ interface NodeFacts {
 const BLOB_ID = /^[0-9a-f]{32}$/;
 const NOBODY = { close: async (): Promise<void> => {} };
 
-/** A group that cannot be joined is said in the log and leaves searches point to point. */
+/** Before the node takes requests. */
 export async function openNodeSearch(
   { host, secret, log, search }: NodeFacts,
   context: ControlContext,
@@ -58,20 +58,14 @@ export async function openNodeSearch(
     ...(search.tuning ? { tuning: search.tuning } : {}),
   });
   context.search = answerer;
-  if (!search.group) return NOBODY;
-  try {
-    return await listenToGroup({
-      group: search.group,
-      address: host,
-      answerer,
-      clock,
-      random: Math.random,
-      onError: (error) => log.warn({ member, err: error }, 'the search group: a socket failed'),
-    });
-  } catch (error) {
-    log.warn({ member, err: error, group: search.group }, 'no multicast here: searches go point to point');
-    return NOBODY;
-  }
+  return listenWherePossible({
+    group: search.group,
+    address: host,
+    answerer,
+    clock,
+    random: Math.random,
+    log,
+  });
 }
 
 /** POST /v1/search: a question as the body, an answer as the body. */
@@ -82,7 +76,7 @@ export async function answerSearch(x: Exchange, answerer: Answerer | undefined):
   if (digest(body).toString('hex') !== x.bodyDigest) {
     throw new Refused('unauthorized', 'the body is not the one that was signed');
   }
-  const reply = answerer?.answer(body, 'point-to-point') ?? { silent: 'unknown-kind' as const };
+  const reply = (await answerer?.answer(body, 'point-to-point')) ?? { silent: 'unknown-kind' as const };
   if ('silent' in reply) throw new Refused('protocol', `no answer: ${reply.silent}`);
   writeHead(x, 200, reply.bytes.length, reply.bytes);
   x.res.end(reply.bytes);

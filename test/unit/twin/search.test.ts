@@ -282,52 +282,55 @@ describe('a member that is asked', () => {
     });
   const silence = (reply: Reply) => ('silent' in reply ? reply.silent : 'answered');
 
-  it('keeps silent for questions out of their time, in either direction', () => {
+  it('keeps silent for questions out of their time, in either direction', async () => {
     const clock = new VirtualClock();
     const asked = member(clock);
     const { skewMs } = SEARCH_TUNING;
     for (const at of [-skewMs - 1, skewMs + 1]) {
-      assert.equal(silence(asked.answer(question(clock, clock.now() + at), 'multicast')), 'out-of-time');
+      assert.equal(
+        silence(await asked.answer(question(clock, clock.now() + at), 'multicast')),
+        'out-of-time',
+      );
     }
-    assert.equal(silence(asked.answer(question(clock, clock.now() - skewMs), 'multicast')), 'answered');
+    assert.equal(silence(await asked.answer(question(clock, clock.now() - skewMs), 'multicast')), 'answered');
   });
 
   it('remembers a question for as long as it is valid', async () => {
     const clock = new VirtualClock();
     const asked = member(clock);
     const early = question(clock, clock.now() + SEARCH_TUNING.skewMs);
-    assert.equal(silence(asked.answer(early, 'multicast')), 'answered');
+    assert.equal(silence(await asked.answer(early, 'multicast')), 'answered');
     for (let second = 0; second < 60; second += 5) {
       await clock.run(clock.sleep(5_000));
-      assert.equal(silence(asked.answer(question(clock), 'multicast')), 'answered');
-      assert.match(silence(asked.answer(early, 'point-to-point')), /replayed/);
+      assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'answered');
+      assert.match(silence(await asked.answer(early, 'point-to-point')), /replayed/);
     }
     await clock.run(clock.sleep(1));
-    assert.equal(silence(asked.answer(early, 'multicast')), 'out-of-time');
+    assert.equal(silence(await asked.answer(early, 'multicast')), 'out-of-time');
   });
 
   it('answers nothing new while its memory is full, rather than forget', async () => {
     const clock = new VirtualClock();
     const asked = member(clock, { noncesMax: 2 });
-    assert.equal(silence(asked.answer(question(clock), 'multicast')), 'answered');
-    assert.equal(silence(asked.answer(question(clock), 'multicast')), 'answered');
-    assert.equal(silence(asked.answer(question(clock), 'multicast')), 'replayed');
+    assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'answered');
+    assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'answered');
+    assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'replayed');
     await clock.run(clock.sleep(2 * SEARCH_TUNING.skewMs + 1));
-    assert.equal(silence(asked.answer(question(clock), 'multicast')), 'answered');
+    assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'answered');
   });
 
   it('looks at so many datagrams a second, whoever sends them, and at all that came over its port', async () => {
     const clock = new VirtualClock();
     const asked = member(clock, { questionsPerSecondMax: 10 });
-    for (let i = 0; i < 50; i++) asked.answer(Buffer.alloc(100, 0x11), 'multicast');
+    for (let i = 0; i < 50; i++) await asked.answer(Buffer.alloc(100, 0x11), 'multicast');
     assert.deepEqual([asked.counts.forged, asked.counts['too-many']], [10, 40]);
-    assert.equal(silence(asked.answer(question(clock), 'multicast')), 'too-many');
-    assert.equal(silence(asked.answer(question(clock), 'point-to-point')), 'answered');
+    assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'too-many');
+    assert.equal(silence(await asked.answer(question(clock), 'point-to-point')), 'answered');
     await clock.run(clock.sleep(100));
-    assert.equal(silence(asked.answer(question(clock), 'multicast')), 'answered');
+    assert.equal(silence(await asked.answer(question(clock), 'multicast')), 'answered');
   });
 
-  it('says nothing for another center', () => {
+  it('says nothing for another center', async () => {
     const clock = new VirtualClock();
     const other = createAnswerer({
       member: 'node-a11' as MemberId,
@@ -337,7 +340,7 @@ describe('a member that is asked', () => {
       standing: () => epoch(1),
       look: () => ({ has: true }),
     });
-    assert.equal(silence(other.answer(question(clock), 'multicast')), 'other-center');
+    assert.equal(silence(await other.answer(question(clock), 'multicast')), 'other-center');
   });
 });
 

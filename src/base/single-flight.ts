@@ -2,7 +2,7 @@
  * Work that many want at once and that is done once: callers of the same key share it, its result is remembered for a
  * moment, so many keys are worked on at once and so many wait, not for longer than a deadline. Never rejects.
  */
-import { type Clock, OVER } from '../base/clock.ts';
+import { type Clock, OVER } from './clock.ts';
 
 export interface SingleFlightOptions<T> {
   readonly clock: Clock;
