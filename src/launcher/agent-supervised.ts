@@ -72,7 +72,7 @@ export class SupervisedSight implements AgentOutlet {
     const role = this.#role;
     return {
       member: this.#config.member,
-      role: role?.kind ?? 'none',
+      role: !role || role.kind === 'off' ? 'none' : role.kind,
       // One supervisor, one primary for good: nobody else takes a term.
       term: 0,
       turn: this.#turn,

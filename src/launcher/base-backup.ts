@@ -23,6 +23,20 @@ export interface BackupSource {
 
 /** Fills `into` (which must not exist); the caller flushes it to the disk. Rejects when the primary goes away; then `into` is incomplete. */
 export async function takeBaseBackup(source: BackupSource, into: string): Promise<void> {
+  const client = await connectForReplication(source);
+  try {
+    mkdirSync(into, { recursive: true, mode: 0o700 });
+    const tar = new PassThrough();
+    const query = new BackupQuery(tar);
+    client.query(query);
+    await Promise.all([query.finished, unpack(tar, into)]);
+  } finally {
+    client.end().catch(() => {});
+  }
+}
+
+/** A connection that takes the replication protocol's commands. */
+export async function connectForReplication(source: BackupSource): Promise<pg.Client> {
   const config = {
     host: source.host,
     port: source.port,
@@ -34,15 +48,7 @@ export async function takeBaseBackup(source: BackupSource, into: string): Promis
   const client = new pg.Client(config);
   client.on('error', () => {}); // the query reports it
   await client.connect();
-  try {
-    mkdirSync(into, { recursive: true, mode: 0o700 });
-    const tar = new PassThrough();
-    const query = new BackupQuery(tar);
-    client.query(query);
-    await Promise.all([query.finished, unpack(tar, into)]);
-  } finally {
-    client.end().catch(() => {});
-  }
+  return client;
 }
 
 async function unpack(tar: PassThrough, into: string): Promise<void> {

@@ -7,13 +7,17 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { systemClock } from '../base/clock.ts';
 import type { MemberConfig } from '../config.ts';
-import { isStandbyFolder, reseedStandby } from './directory-folder.ts';
-import { ensureSlot, preparePrimary, REPLICATION_SQL } from './directory-roles.ts';
+import type { BackupSource } from './base-backup.ts';
+import { isStandbyFolder } from './directory-folder.ts';
+import { ensureSlot, REPLICATION_SQL } from './directory-roles.ts';
 import type { DirectoryRole, FromMember, Replication } from './messages.ts';
 import { type RunningPostgres, startPostgres } from './postgres.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
-import { SUPERUSER, writeSynchronousSet } from './postgres-config.ts';
+import { type PostgresSettings, SUPERUSER, writeSynchronousSet } from './postgres-config.ts';
+import { becomePrimary, type PromotionStep } from './promotion.ts';
+import { rejoin } from './rejoin.ts';
 import { readPasswords } from './secrets.ts';
 
 const REPORT_MS = 250;
@@ -33,13 +37,22 @@ export class DirectoryAgent {
   readonly #proc: AgentOutlet;
   readonly #binaries: PostgresBinaries;
   readonly #dataDir: string;
+  readonly #after: ((step: PromotionStep) => Promise<void> | void) | undefined;
   #server: RunningPostgres | null = null;
+  /** Of the role that the server was last told; its end is reported under it. */
+  #toldTurn = 0;
   #role: DirectoryRole | null = null;
   #ending = false;
   /** Roles are taken one after the other. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(config: MemberConfig, proc: AgentOutlet, binaries: PostgresBinaries) {
+  constructor(
+    config: MemberConfig,
+    proc: AgentOutlet,
+    binaries: PostgresBinaries,
+    after?: (step: PromotionStep) => Promise<void> | void,
+  ) {
+    this.#after = after;
     this.#config = config;
     this.#proc = proc;
     this.#binaries = binaries;
@@ -75,47 +88,81 @@ export class DirectoryAgent {
   }
 
   async #become(role: DirectoryRole, turn: number): Promise<void> {
-    await this.#server?.stop();
+    const before = this.#role;
     this.#role = role;
+    const running = this.#server;
+    const promotes = role.kind === 'primary' && before?.kind === 'standby' && running !== null;
+    if (!promotes) await running?.stop();
+    this.#toldTurn = turn;
+    if (role.kind === 'off')
+      return this.#proc.send({ type: 'postgres', turn, pid: null, problem: 'told to stop' });
+    if (role.kind === 'standby') await this.#startStandby(role);
+    else {
+      writeSynchronousSet(this.#dataDir, role.synchronous ? role.twin : null);
+      if (promotes) running.reload();
+      else this.#watchEnd(await startPostgres(this.#binaries, this.#settings()));
+      await this.#preparePrimary(role);
+    }
+    const server = this.#server;
+    if (!server) throw new Error('Postgres has ended');
+    this.#proc.log.info({ role: role.kind, pid: server.pid }, 'Postgres runs');
+    this.#proc.send({ type: 'postgres', turn, pid: server.pid });
+    void this.#report(server, role, turn);
+  }
+
+  /** A folder that is still a standby's, of a promotion that was broken off, is promoted here as well. */
+  async #preparePrimary(role: DirectoryRole): Promise<void> {
+    const startedAt = performance.now();
+    const promotes = isStandbyFolder(this.#dataDir);
+    const client = await this.#connect();
+    try {
+      await becomePrimary({
+        client,
+        passwords: readPasswords(this.#config.secretsDir),
+        clock: systemClock,
+        ...(this.#after ? { after: this.#after } : {}),
+      });
+    } finally {
+      await client.end();
+    }
+    const ms = Math.round(performance.now() - startedAt);
+    this.#proc.log.info({ role: role.kind, promotes, ms }, 'the primary is prepared');
+    if (promotes) this.#proc.send({ type: 'progress', step: `promoted ${this.#config.member}`, ms });
+  }
+
+  async #startStandby(role: DirectoryRole & { kind: 'standby' }): Promise<void> {
+    const primary = this.#member(role.primary);
+    const { replication, superuser } = readPasswords(this.#config.secretsDir);
+    const source = { host: primary.address, port: primary.port, password: replication };
+    await this.#rejoin(source, superuser, role.reseed);
+    const upstream = { ...source, name: this.#config.member };
+    this.#watchEnd(await startPostgres(this.#binaries, { ...this.#settings(), upstream }));
+  }
+
+  #settings(): PostgresSettings & { dataDir: string } {
     const self = this.#member(this.#config.member);
-    const passwords = readPasswords(this.#config.secretsDir);
-    const settings = {
+    return {
       dataDir: this.#dataDir,
       host: self.address,
       port: self.port,
       clients: clientsOf(this.#config),
       logDir: join(this.#config.dataDir, 'log'),
     };
-    if (role.kind === 'primary') {
-      writeSynchronousSet(this.#dataDir, role.synchronous ? role.twin : null);
-      this.#watchEnd(await startPostgres(this.#binaries, settings), turn);
-      const client = await this.#connect();
-      try {
-        await preparePrimary(client, passwords);
-      } finally {
-        await client.end();
-      }
-    } else {
-      const primary = this.#member(role.primary);
-      const source = { host: primary.address, port: primary.port, password: passwords.replication };
-      if (role.reseed || !isStandbyFolder(this.#dataDir)) await this.#reseed(source);
-      const upstream = { ...source, name: this.#config.member };
-      this.#watchEnd(await startPostgres(this.#binaries, { ...settings, upstream }), turn);
-    }
-    const server = this.#server!;
-    this.#proc.log.info({ role: role.kind, pid: server.pid }, 'Postgres runs');
-    this.#proc.send({ type: 'postgres', turn, pid: server.pid });
-    void this.#report(server, role);
   }
 
   /** The primary may still be on its way up. */
-  async #reseed(source: { host: string; port: number; password: string }): Promise<void> {
+  async #rejoin(source: BackupSource, superuserPassword: string, seed: boolean): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
         const startedAt = performance.now();
-        await reseedStandby(source, this.#dataDir);
+        const { log } = this.#proc;
+        const how = await rejoin({
+          ...{ binaries: this.#binaries, dataDir: this.#dataDir },
+          ...{ source, superuserPassword, seed, log },
+        });
         const ms = Math.round(performance.now() - startedAt);
-        this.#proc.send({ type: 'progress', step: `seeded ${this.#config.member} from its twin`, ms });
+        const step = how === 'seeded' ? 'seeded from its twin' : `follows its twin, ${how}`;
+        if (how) this.#proc.send({ type: 'progress', step: `${this.#config.member} ${step}`, ms });
         return;
       } catch (error) {
         if (attempt === RESEED_TRIES || this.#ending) throw error;
@@ -125,22 +172,22 @@ export class DirectoryAgent {
     }
   }
 
-  #watchEnd(server: RunningPostgres, turn: number): void {
+  #watchEnd(server: RunningPostgres): void {
     this.#server = server;
     server.ended.then((how) => {
       if (this.#server !== server) return;
       this.#server = null;
       if (!this.#ending) this.#proc.log.error({ how }, 'Postgres ended');
-      this.#proc.send({ type: 'postgres', turn, pid: null, problem: how });
+      this.#proc.send({ type: 'postgres', turn: this.#toldTurn, pid: null, problem: how });
     });
   }
 
   /** Tells, as long as this server runs and answers, that it does. Silence says the rest. */
-  async #report(server: RunningPostgres, role: DirectoryRole): Promise<void> {
+  async #report(server: RunningPostgres, role: DirectoryRole, turn: number): Promise<void> {
     let client: pg.Client | null = null;
     let knockedAt = 0;
     const self = this.#member(this.#config.member);
-    while (this.#server === server && !this.#ending) {
+    while (this.#server === server && this.#toldTurn === turn && !this.#ending) {
       try {
         if (performance.now() - knockedAt >= KNOCK_EVERY_MS) {
           await knock(self.address, self.port);

@@ -2,7 +2,7 @@
  * How the data folders of a directory pair come to be. Each function leaves either a complete folder or none under the
  * final name: work happens in `….new`, and a folder that is replaced is set aside, not deleted, until its successor runs.
  */
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BackupSource, takeBaseBackup } from './base-backup.ts';
@@ -49,18 +49,48 @@ async function copyAsStandby(from: string, to: string): Promise<void> {
   await finishStandby(fresh, to);
 }
 
-/** A standby anew from the running primary. What was there is set aside as `….aside` (an older one goes). */
+/**
+ * A standby anew from the running primary. What was there is set aside as `….aside`; with something set aside already, it
+ * is a successor that never caught up, and goes.
+ */
 export async function reseedStandby(source: BackupSource, dataDir: string): Promise<void> {
   const fresh = `${dataDir}.new`;
   rmSync(fresh, { recursive: true, force: true });
   await takeBaseBackup(source, fresh);
   // The primary's own state: its twin must not wait for itself.
-  for (const name of [SYNCHRONOUS_CONF, 'postmaster.pid']) rmSync(join(fresh, name), { force: true });
-  if (existsSync(dataDir)) {
-    rmSync(asideOf(dataDir), { recursive: true, force: true });
-    renameSync(dataDir, asideOf(dataDir));
-  }
+  dropPrimaryState(fresh);
+  await replaceFolder(fresh, dataDir);
+}
+
+async function replaceFolder(fresh: string, dataDir: string): Promise<void> {
+  if (existsSync(asideOf(dataDir))) rmSync(dataDir, { recursive: true, force: true });
+  else if (existsSync(dataDir)) renameSync(dataDir, asideOf(dataDir));
   await finishStandby(fresh, dataDir);
+}
+
+/** The old primary's folder, changed by `change` into one that its successor can be followed from; itself set aside. */
+export async function replaceByCopy(dataDir: string, change: (copy: string) => Promise<void>): Promise<void> {
+  const fresh = `${dataDir}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  await cp(dataDir, fresh, { recursive: true, preserveTimestamps: true });
+  await change(fresh);
+  dropPrimaryState(fresh);
+  await replaceFolder(fresh, dataDir);
+}
+
+/** A primary that ended in order, with nothing that its successor lacks, becomes a standby as it is. */
+export function turnIntoStandby(dataDir: string): void {
+  dropPrimaryState(dataDir);
+  writeFileSync(join(dataDir, STANDBY_SIGNAL), '', { mode: 0o600, flush: true });
+  syncFolder(dataDir);
+}
+
+/** Slots would keep WAL for nobody; a synchronous set would make commits wait for itself. */
+function dropPrimaryState(dataDir: string): void {
+  const slots = join(dataDir, 'pg_replslot');
+  for (const name of existsSync(slots) ? readdirSync(slots) : [])
+    rmSync(join(slots, name), { recursive: true, force: true });
+  for (const name of [SYNCHRONOUS_CONF, 'postmaster.pid']) rmSync(join(dataDir, name), { force: true });
 }
 
 /** Once the successor has caught up. */

@@ -35,7 +35,9 @@ export interface ClusterState {
 
 export type DirectoryRole =
   | { readonly kind: 'primary'; readonly synchronous: boolean; readonly twin: MemberId }
-  | { readonly kind: 'standby'; readonly primary: MemberId; readonly reseed: boolean };
+  | { readonly kind: 'standby'; readonly primary: MemberId; readonly reseed: boolean }
+  /** No Postgres: it is ended in order. */
+  | { readonly kind: 'off' };
 
 /** A node that has just been started. `id` where the rule of the twin map does not give it. */
 export interface NewNode {

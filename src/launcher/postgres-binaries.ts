@@ -5,7 +5,7 @@
  * not run): missing ones are made here, beside the libraries, or in a folder of ours where node_modules is read-only.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { userInfo } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
@@ -26,6 +26,8 @@ export type RunAs =
 export interface PostgresBinaries {
   readonly postgres: string;
   readonly initdb: string;
+  /** pg_rewind of the same version; null where it is not there (the package has none). */
+  readonly rewind: string | null;
   readonly runAs: RunAs;
   /** For LD_LIBRARY_PATH; null when the libraries are found by themselves. */
   readonly libraryPath: string | null;
@@ -57,7 +59,9 @@ export async function findPostgres(
   candidates: readonly RunAs[] = candidatesHere(),
 ): Promise<PostgresBinaries> {
   const native = nativeFolder();
+  const rewind = join(native, 'bin', 'pg_rewind');
   const found = {
+    rewind: existsSync(rewind) ? rewind : null,
     postgres: join(native, 'bin', 'postgres'),
     initdb: join(native, 'bin', 'initdb'),
     libraryPath: linkLibraries(native, linkDir),

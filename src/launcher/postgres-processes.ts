@@ -5,7 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const GONE_MS = 10_000;
@@ -42,17 +42,28 @@ export async function gone(dataDir: string, ms: number): Promise<boolean> {
 }
 
 export function processesIn(dataDir: string): number[] {
-  let folder: string;
-  try {
-    folder = realpathSync(dataDir);
-  } catch {
-    return [];
-  }
+  const folder = realPath(dataDir);
+  if (folder === null) return [];
   if (!existsSync('/proc/self/cwd')) return withoutProc(folder);
+  // A folder that was removed under a running server is still where it works.
+  const names = [folder, `${folder} (deleted)`];
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => cwd(pid) === folder && isPostgres(pid))
+    .filter((pid) => names.includes(cwd(pid) ?? '') && isPostgres(pid))
     .map(Number);
+}
+
+/** Also of a folder that is gone, as long as the one around it is there. */
+function realPath(dataDir: string): string | null {
+  try {
+    return realpathSync(dataDir);
+  } catch {
+    try {
+      return join(realpathSync(dirname(dataDir)), basename(dataDir));
+    } catch {
+      return null;
+    }
+  }
 }
 
 function cwd(pid: string): string | null {

@@ -177,7 +177,7 @@ async function ownedFolder(binaries: PostgresBinaries, path: string): Promise<vo
 }
 
 /** As root, files that we wrote, or that an earlier start left under another uid, are handed to the server's uid. */
-async function giveToServer(binaries: PostgresBinaries, path: string): Promise<void> {
+export async function giveToServer(binaries: PostgresBinaries, path: string): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = fileOwner(binaries.runAs);
   if (binaries.runAs.kind === 'uid' || statSync(path).uid !== uid)
