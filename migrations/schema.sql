@@ -90,7 +90,7 @@ CREATE INDEX off_map_replica_surplus ON antipode.off_map_replica USING btree (bl
 
 TABLE antipode.outbox (
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
-  tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  tx xid8 NOT NULL DEFAULT GREATEST(pg_current_xact_id(), (((((pg_snapshot_xmax(pg_current_snapshot()))::text)::bigint - 1))::text)::xid8),
   event uuid NOT NULL,
   bucket_id bigint NOT NULL,
   key text COLLATE "C" NOT NULL,
@@ -98,16 +98,34 @@ TABLE antipode.outbox (
   payload jsonb NOT NULL,
   at timestamp with time zone NOT NULL,
   CONSTRAINT outbox_event_key UNIQUE (event),
-  CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text, 'retention'::text, 'legal-hold'::text]))),
-  CONSTRAINT outbox_pkey PRIMARY KEY (id)
+  CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text, 'retention'::text, 'legal-hold'::text, 'bucket-created'::text, 'bucket-changed'::text, 'bucket-deleted'::text, 'bucket-arrived'::text, 'bucket-left'::text]))),
+  CONSTRAINT outbox_pkey PRIMARY KEY (tx, id)
 )
 -- GRANT DELETE, INSERT, SELECT TO antipode_app
 
 TABLE antipode.outbox_reader (
   name text COLLATE "C" NOT NULL,
-  "position" bigint NOT NULL,
-  seen_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  tx xid8 NOT NULL,
+  id bigint NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  advanced_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  gap_event uuid,
+  gap_tx xid8,
+  gap_id bigint,
+  gap_rows bigint,
+  CONSTRAINT outbox_reader_check CHECK ((num_nulls(gap_event, gap_tx, gap_id, gap_rows) = ANY (ARRAY[0, 4]))),
+  CONSTRAINT outbox_reader_name_check CHECK ((name <> ''::text)),
   CONSTRAINT outbox_reader_pkey PRIMARY KEY (name)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE antipode.outbox_trim (
+  one boolean NOT NULL DEFAULT true,
+  tx xid8 NOT NULL,
+  id bigint NOT NULL,
+  at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT outbox_trim_one_check CHECK (one),
+  CONSTRAINT outbox_trim_pkey PRIMARY KEY (one)
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -115,6 +133,14 @@ TABLE antipode.pair_epoch (
   pair text COLLATE "C" NOT NULL,
   epoch bigint NOT NULL,
   CONSTRAINT pair_epoch_pkey PRIMARY KEY (pair)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE antipode.past_bucket (
+  id bigint NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  gone_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT past_bucket_pkey PRIMARY KEY (id)
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -423,6 +449,24 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.advance_reader(p_name text, p_tx xid8, p_id bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  UPDATE antipode.outbox_reader r
+  SET tx = p_tx, id = p_id, advanced_at = clock_timestamp(),
+      gap_event = CASE WHEN (r.gap_tx, r.gap_id) > (p_tx, p_id) THEN r.gap_event END,
+      gap_tx = CASE WHEN (r.gap_tx, r.gap_id) > (p_tx, p_id) THEN r.gap_tx END,
+      gap_id = CASE WHEN (r.gap_tx, r.gap_id) > (p_tx, p_id) THEN r.gap_id END,
+      gap_rows = CASE WHEN (r.gap_tx, r.gap_id) > (p_tx, p_id) THEN r.gap_rows END
+  WHERE r.name = p_name AND (r.tx, r.id) < (p_tx, p_id);
+  RETURN FOUND OR EXISTS (SELECT FROM antipode.outbox_reader r WHERE r.name = p_name);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.apply_batch(ops jsonb, intent_ms bigint)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -522,6 +566,8 @@ BEGIN
   EXECUTE format('ALTER ROLE %I SET search_path = catalog', p_role);
 END
 $function$
+
+-- GRANT EXECUTE TO antipode_app
 
 CREATE OR REPLACE FUNCTION antipode.bucket_usage(buckets bigint[])
  RETURNS TABLE(bucket_id bigint, objects bigint, bytes bigint, upload_bytes bigint)
@@ -1517,6 +1563,24 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.open_reader(p_name text, p_from text, p_tx xid8, p_id bigint)
+ RETURNS SETOF antipode.outbox_reader
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM pg_advisory_xact_lock(4, 1);
+  INSERT INTO antipode.outbox_reader (name, tx, id)
+  SELECT p_name,
+         CASE p_from WHEN 'beginning' THEN t.tx WHEN 'now' THEN pg_snapshot_xmin(pg_current_snapshot()) ELSE p_tx END,
+         CASE p_from WHEN 'beginning' THEN t.id WHEN 'now' THEN 0 ELSE p_id END
+  FROM antipode.outbox_trim t
+  ON CONFLICT (name) DO NOTHING;
+  RETURN QUERY SELECT * FROM antipode.outbox_reader r WHERE r.name = p_name;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.park_blobs(docs jsonb[])
  RETURNS void
  LANGUAGE plpgsql
@@ -1629,6 +1693,34 @@ AS $function$
   INSERT INTO antipode.pair_epoch AS e (pair, epoch)
   SELECT n.pair, n.epoch::bigint FROM jsonb_each_text(epochs) n(pair, epoch) ORDER BY n.pair
   ON CONFLICT (pair) DO UPDATE SET epoch = excluded.epoch WHERE e.epoch < excluded.epoch
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.record_bucket_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  b antipode.bucket := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+  INSERT INTO antipode.outbox (event, bucket_id, key, kind, payload, at)
+  VALUES (gen_random_uuid(), b.id, '',
+    coalesce(nullif(current_setting('antipode.bucket_change', true), ''),
+             CASE TG_OP WHEN 'INSERT' THEN 'bucket-created' WHEN 'DELETE' THEN 'bucket-deleted' ELSE 'bucket-changed' END),
+    jsonb_build_object('bucket', jsonb_build_object(
+      'id', b.id, 'name', b.name, 'owner', b.owner, 'region', b.region,
+      'createdAtMs', (extract(epoch FROM b.created_at) * 1000)::bigint,
+      'versioning', b.versioning, 'objectLock', b.object_lock, 'settings', b.settings)),
+    date_trunc('milliseconds', clock_timestamp()));
+  IF TG_OP = 'DELETE' THEN
+    INSERT INTO antipode.past_bucket AS p (id, name) VALUES (b.id, b.name)
+    ON CONFLICT (id) DO UPDATE SET gone_at = excluded.gone_at;
+  ELSIF TG_OP = 'INSERT' THEN
+    DELETE FROM antipode.past_bucket p WHERE p.id = b.id;
+  END IF;
+  RETURN NULL;
+END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -1971,7 +2063,6 @@ AS $function$
 DECLARE
   v_before timestamptz := clock_timestamp() - p_keep_ms * interval '1 millisecond';
   v_folded bigint;
-  v_trimmed bigint;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(4, 0) THEN RETURN false; END IF;
   WITH gone AS (
@@ -1992,12 +2083,60 @@ BEGIN
   WHERE u.upload_id = ANY (ARRAY(
     SELECT c.upload_id FROM antipode.upload c
     WHERE c.state = 'completed' AND c.completed_at < v_before ORDER BY c.completed_at LIMIT p_max));
-  DELETE FROM antipode.outbox o
-  WHERE o.id = ANY (ARRAY(SELECT t.id FROM antipode.outbox t ORDER BY t.id LIMIT p_max))
-    AND o.at < v_before
-    AND o.id <= coalesce((SELECT min(r.position) FROM antipode.outbox_reader r), 9223372036854775807);
+  RETURN v_folded >= p_max;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.trim_outbox(p_keep_ms bigint, p_wait_ms bigint, p_max integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_read antipode.outbox_reader;
+  v_horizon xid8;
+  v_tx xid8;
+  v_id bigint;
+  v_seen bigint;
+  v_trimmed bigint;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(4, 1) THEN RETURN false; END IF;
+  PERFORM 1 FROM antipode.outbox_reader r ORDER BY r.name FOR UPDATE;
+  v_horizon := pg_snapshot_xmin(pg_current_snapshot());
+  SELECT * INTO v_read FROM antipode.outbox_reader r ORDER BY r.tx, r.id LIMIT 1;
+  WITH page AS (
+    SELECT o.tx, o.id,
+           o.tx < v_horizon AND o.at < v_now - p_keep_ms * interval '1 millisecond'
+           AND (v_read.name IS NULL OR (o.tx, o.id) <= (v_read.tx, v_read.id)
+                OR o.at < v_now - p_wait_ms * interval '1 millisecond') AS goes
+    FROM (SELECT t.tx, t.id, t.at FROM antipode.outbox t ORDER BY t.tx, t.id LIMIT p_max) o
+  ), going AS (
+    SELECT p.tx, p.id FROM page p
+    WHERE (p.tx, p.id) < ALL (SELECT s.tx, s.id FROM page s WHERE NOT s.goes ORDER BY s.tx, s.id LIMIT 1)
+  )
+  SELECT (SELECT count(*) FROM page), g.tx, g.id INTO v_seen, v_tx, v_id
+  FROM (SELECT 1) one LEFT JOIN (SELECT * FROM going ORDER BY going.tx DESC, going.id DESC LIMIT 1) g ON true;
+  IF v_tx IS NULL THEN RETURN false; END IF;
+  UPDATE antipode.outbox_reader r
+  SET gap_event = gen_random_uuid(), gap_tx = v_tx, gap_id = v_id,
+      gap_rows = coalesce(r.gap_rows, 0) + (
+        SELECT count(*) FROM antipode.outbox o
+        WHERE (o.tx, o.id) > (r.tx, r.id) AND (o.tx, o.id) <= (v_tx, v_id))
+  WHERE (r.tx, r.id) < (v_tx, v_id)
+    AND EXISTS (SELECT FROM antipode.outbox o WHERE (o.tx, o.id) > (r.tx, r.id) AND (o.tx, o.id) <= (v_tx, v_id));
+  DELETE FROM antipode.outbox o WHERE (o.tx, o.id) <= (v_tx, v_id);
   GET DIAGNOSTICS v_trimmed = ROW_COUNT;
-  RETURN v_folded >= p_max OR v_trimmed >= p_max;
+  UPDATE antipode.outbox_trim t SET tx = v_tx, id = v_id, at = v_now;
+  DELETE FROM antipode.past_bucket p
+  WHERE p.gone_at < coalesce((SELECT o.at FROM antipode.outbox o ORDER BY o.tx, o.id LIMIT 1), v_now)
+                    - p_keep_ms * interval '1 millisecond';
+  RETURN v_seen >= p_max AND v_trimmed > 0;
 END
 $function$
 

@@ -46,6 +46,8 @@ export const settings = z.strictObject({
   intentMs: milliseconds.default(LIMITS.intentMs),
   pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
   blobGraceMs: milliseconds.default(LIMITS.blobGraceMs),
+  /** How long changes wait for consumers of the feed that have not read them (docs/catalog.md, "Changes"). */
+  feedWaitMs: milliseconds.default(LIMITS.feedWaitMs),
   reapIntervalMs: milliseconds.default(60_000),
   reclaimIntervalMs: milliseconds.default(30_000),
   /** A commit whose outcome is not known by then is answered as unknown. */

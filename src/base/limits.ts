@@ -56,6 +56,8 @@ export const LIMITS = {
   blobGraceMs: 7 * 3_600_000,
   /** Caches of keys and settings are at most this old. */
   settingsAgeMs: 1_000,
+  /** Changes of the namespace are kept this long for consumers of the feed that have not read them. */
+  feedWaitMs: 7 * 24 * 3_600_000,
 } as const;
 
 const relations: [string, boolean][] = [

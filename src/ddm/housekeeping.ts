@@ -8,13 +8,14 @@ import type { Directories } from './directories.ts';
 import type { Directory } from './directory.ts';
 import { blobIdOf, blobOf } from './mapping.ts';
 import type { CatalogOptions } from './options.ts';
-import { statement } from './statements.ts';
+import { type Statement, statement } from './statements.ts';
 
 const KNOWN_BLOBS = statement('known-blobs');
 const DISSOLVE_MANIFESTS = statement('dissolve-manifests');
 const TAKE_DYING_BLOBS = statement('take-dying-blobs');
 const FORGET_BLOBS = statement('forget-blobs');
 const TIDY = statement('tidy');
+const TRIM_OUTBOX = statement('trim-outbox');
 
 /** A reaper that has taken blobs and went away loses them to the next one after this. */
 const TAKEN_MS = 60_000;
@@ -31,11 +32,15 @@ export type Housekeeping = Pick<Catalog, 'knownBlobs' | 'takeDyingBlobs' | 'forg
 export function openHousekeeping(directories: Directories, o: CatalogOptions): Housekeeping {
   let tidiedAt = Number.NEGATIVE_INFINITY;
 
-  const tidy = async (directory: Directory) => {
+  const repeat = async (directory: Directory, s: Statement, values: readonly unknown[]) => {
     for (let round = 0; round < TIDY_ROUNDS_MAX; round++) {
-      const answer = await directory.write(TIDY, [KEEP_MS, TIDY_ROWS]);
+      const answer = await directory.write(s, values);
       if (answer === 'unknown' || answer.rows[0]?.answer !== true) return;
     }
+  };
+  const tidy = async (directory: Directory) => {
+    await repeat(directory, TIDY, [KEEP_MS, TIDY_ROWS]);
+    await repeat(directory, TRIM_OUTBOX, [KEEP_MS, o.feedWaitMs, TIDY_ROWS]);
   };
 
   return {

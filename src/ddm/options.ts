@@ -42,6 +42,8 @@ export interface OpenCatalog {
   readonly intentMs?: number;
   /** How old the caches of keys and buckets may be. */
   readonly settingsAgeMs?: number;
+  /** How long changes are kept, at least, for consumers of the feed that have not read them. */
+  readonly feedWaitMs?: number;
 }
 
 export type CatalogOptions = Required<Omit<OpenCatalog, 'timeouts' | 'commitDeadlineMs'>> & {
@@ -62,6 +64,7 @@ export function completeOptions(o: OpenCatalog): CatalogOptions {
   return {
     intentMs: LIMITS.intentMs,
     settingsAgeMs: LIMITS.settingsAgeMs,
+    feedWaitMs: LIMITS.feedWaitMs,
     ...o,
     timeouts: { ...timeouts, statementMs, lockMs },
   };

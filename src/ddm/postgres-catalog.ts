@@ -6,11 +6,13 @@ import { openAccounts } from './accounts.ts';
 import { openBlobs } from './blobs.ts';
 import { openBuckets } from './buckets.ts';
 import type { Catalog } from './catalog.ts';
+import type { ChangeFeed } from './change-feed.ts';
 import { openConditions } from './conditions.ts';
 import { Directories } from './directories.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { openObjects } from './objects.ts';
 import { completeOptions, type OpenCatalog } from './options.ts';
+import { openOutbox } from './outbox.ts';
 import { openQuotas } from './quotas.ts';
 import { openRepairs } from './repairs.ts';
 import { openUploads } from './uploads.ts';
@@ -19,7 +21,7 @@ export type { DirectoryLocator, PostgresConnection } from './locator.ts';
 export type { OpenCatalog } from './options.ts';
 
 /** Deadlines: options.ts. @throws {RangeError} when they make no sense */
-export async function openCatalog(open: OpenCatalog): Promise<Catalog> {
+export async function openCatalog(open: OpenCatalog): Promise<Catalog & ChangeFeed> {
   const o = completeOptions(open);
   const directories = new Directories(o);
   const { forget, ...buckets } = openBuckets(directories, o);
@@ -33,6 +35,7 @@ export async function openCatalog(open: OpenCatalog): Promise<Catalog> {
     ...openConditions(directories, o.log),
     ...openRepairs(directories),
     ...openBlobs(directories),
+    ...openOutbox(directories),
     async close() {
       directories.close();
     },

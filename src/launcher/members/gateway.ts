@@ -67,6 +67,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     log,
     clock,
     commitDeadlineMs: settings.commitDeadlineMs,
+    feedWaitMs: settings.feedWaitMs,
     intentMs: settings.intentMs,
   });
   proc.onEnd(() => catalog.close());

@@ -1,0 +1,1 @@
+SELECT antipode.advance_reader($1, ($2::text)::xid8, $3) AS answer

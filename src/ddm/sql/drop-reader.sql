@@ -1,0 +1,1 @@
+DELETE FROM antipode.outbox_reader WHERE name = $1

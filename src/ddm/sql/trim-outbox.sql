@@ -1,0 +1,1 @@
+SELECT antipode.trim_outbox($1, $2, $3) AS answer
