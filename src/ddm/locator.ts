@@ -11,6 +11,11 @@ export interface PostgresConnection {
   readonly database: string;
   readonly user: string;
   readonly password: string;
+  /**
+   * In which reign of this server: one that lost its office and came back to it has another term, and nothing that was
+   * asked in the former one counts any more. Absent: the server is always the primary.
+   */
+  readonly term?: number;
   /** Verify the server against this certificate authority (PEM). Absent: no TLS. */
   readonly tls?: { readonly ca: string };
 }
@@ -18,6 +23,9 @@ export interface PostgresConnection {
 export interface DirectoryLocator {
   /** All directory pairs of the topology. */
   pairs(): readonly PairId[];
-  /** The one member that answers for the pair, or null while nobody is known to. */
+  /**
+   * The one member that answers for the pair, or null while nobody is trusted to: at this very moment, so it is asked
+   * again after each answer, which counts when the same server of the same term is still named. Cheap.
+   */
   primary(pair: PairId): PostgresConnection | null;
 }

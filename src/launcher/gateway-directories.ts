@@ -1,39 +1,33 @@
-/** What a gateway knows of the directories: the supervisor's latest word, or, without a supervisor, their agents'. */
+/** What a gateway knows of the directories: where the primary of each pair is, by its decider's word (directory-source.ts). */
 import type { DirectoryFailover } from '../admin/failover.ts';
 import { systemClock } from '../base/clock.ts';
 import type { PairId } from '../base/ids.ts';
 import type { MemberConfig } from '../config.ts';
 import type { DirectoryLocator, PostgresConnection } from '../ddm/locator.ts';
 import type { Topology } from '../twin/topology.ts';
-import { type AgentPoll, startAgentPoll } from './agent-poll.ts';
-import { createDirectoryFailover } from './directory-failover.ts';
+import { agentSource } from './agent-source.ts';
 import { APP_ROLE, DATABASE, OWNER_ROLE } from './directory-roles.ts';
+import { type DirectorySource, supervisorSource } from './directory-source.ts';
 import { type GatewayPeers, watchGateways } from './gateway-peers.ts';
 import type { MemberProcess } from './member.ts';
-import type { ClusterState, MemberState } from './messages.ts';
+import type { MemberState } from './messages.ts';
 import { readPasswords } from './secrets.ts';
 
 export class Directories implements DirectoryLocator {
   readonly #topology: Topology;
   readonly #passwords: ReturnType<typeof readPasswords>;
   readonly #self: string;
-  readonly #poll: AgentPoll | null;
+  readonly #source: DirectorySource;
   readonly #gateways: GatewayPeers | null;
-  #told: ClusterState | null = null;
 
   constructor(config: MemberConfig, topology: Topology, proc: MemberProcess) {
     this.#topology = topology;
     this.#passwords = readPasswords(config.secretsDir);
     this.#self = config.member;
-    this.#poll = proc.supervised
-      ? null
-      : startAgentPoll({ config, topology, clock: systemClock, log: proc.log });
-    proc.onEnd(async () => this.#poll?.close());
+    this.#source = proc.supervised ? supervisorSource(proc) : agentSource(config, topology, proc.log);
+    proc.onEnd(() => this.#source.close());
     this.#gateways = proc.supervised ? null : watchGateways(topology, config.member, systemClock);
     proc.onEnd(async () => this.#gateways?.close());
-    proc.onMessage((message) => {
-      if (message.type === 'cluster') this.#told = message.state;
-    });
     proc.send({ type: 'listening' });
   }
 
@@ -57,25 +51,22 @@ export class Directories implements DirectoryLocator {
     return this.#connection(this.root, OWNER_ROLE, this.#passwords.owner);
   }
 
-  /** What operators may do about directories; null: the supervisor decides. */
+  /** What operators may do about directories; null: their decider decides by itself. */
   failover(): DirectoryFailover | null {
-    return this.#poll ? createDirectoryFailover(this.#poll) : null;
+    return this.#source.failover();
   }
 
-  get #state(): ClusterState | null {
-    return this.#poll?.state ?? this.#told;
-  }
-
-  /** For `status`: what the supervisor knows, and that this gateway runs. */
+  /** For `status`: what the decider knows, and that this gateway runs. */
   members(): readonly MemberState[] {
-    const known = [...(this.#state?.members ?? []), ...(this.#gateways?.members() ?? [])];
+    const known = [...(this.#source.state?.members ?? []), ...(this.#gateways?.members() ?? [])];
     return known.map((m) => (m.id === this.#self ? { id: m.id, pid: process.pid } : m));
   }
 
   #connection(pair: PairId, user: string, password: string): PostgresConnection | null {
-    const directory = this.#state?.directories.find((d) => d.pair === pair);
-    if (!directory || directory.condition === 'lost') return null;
-    const member = this.#topology.members.get(directory.primary)!;
-    return { host: member.address, port: member.port, database: DATABASE, user, password };
+    const trusted = this.#source.primary(pair);
+    const member = trusted && this.#topology.members.get(trusted.member);
+    if (!member) return null;
+    const { address: host, port } = member;
+    return { host, port, database: DATABASE, user, password, term: trusted.term };
   }
 }

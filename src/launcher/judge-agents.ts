@@ -48,7 +48,14 @@ export function judgeAgents(
   const serving = members.filter((m) => m.condition === 'serving').length;
   const condition = !runs ? 'lost' : serving === 2 ? 'redundant' : 'degraded';
   return {
-    directory: { pair: pair.id, primary: primary.member, twin, synchronous, condition },
+    directory: {
+      pair: pair.id,
+      primary: primary.member,
+      twin,
+      term: primary.term,
+      synchronous,
+      condition,
+    },
     members,
     primary,
   };

@@ -23,6 +23,8 @@ export interface DirectoryState {
   readonly pair: PairId;
   readonly primary: MemberId;
   readonly twin: MemberId;
+  /** Counts who has been the primary: a member that comes back to office has another one than before. */
+  readonly term?: number;
   /** Whether commits wait for the twin. */
   readonly synchronous: boolean;
   readonly condition: 'redundant' | 'degraded' | 'lost';
