@@ -4,13 +4,16 @@
  * A commit's outcome is unknown when its connection ended under it (at the deadline, too) or when it succeeded beside
  * a warning that its wait for the twin was cut short. It is then looked for by its write id on whoever is the
  * primary; what is found is only believed after a commit made behind it has reached the twin.
+ *
+ * No answer counts that comes from a server which is not the primary any more when it arrives: a read is asked again of
+ * whoever is the primary then, a commit's outcome is unknown.
  */
 import type { Clock } from '../base/clock.ts';
 import type { PairId } from '../base/ids.ts';
 import { type CatalogStatus, CatalogUnavailable } from './catalog.ts';
 import { Combiner } from './combiner.ts';
 import { type Answer, Link, type Row } from './link.ts';
-import { Links } from './links.ts';
+import { Links, Outage, PrimaryChanged } from './links.ts';
 import type { DirectoryLocator } from './locator.ts';
 import type { CatalogOptions } from './options.ts';
 import { fateOf } from './sqlstate.ts';
@@ -67,8 +70,9 @@ export class Directory {
     this.#locator = locator;
     this.#clock = clock;
     this.#o = o;
+    const outage = new Outage(clock);
     const links = (size: number) =>
-      new Links({ pair, locator, clock, size, timeouts, waitMs: timeouts.waitMs });
+      new Links({ pair, locator, clock, size, timeouts, waitMs: timeouts.waitMs, outage });
     this.#general = links(GENERAL_CONNECTIONS);
     this.#forCommits = links(COMMIT_LANES);
     this.#forLookups = links(LOOKUP_LANES);
@@ -89,20 +93,24 @@ export class Directory {
     });
   }
 
-  /** Tries again where a connection was lost, all within readMs. @throws {CatalogUnavailable} */
+  /**
+   * Tries again where a connection was lost or the primary is another one now, all within readMs beside the wait for a
+   * primary. @throws {CatalogUnavailable}
+   */
   async read(
     s: Statement,
     values: readonly unknown[],
     links: Links = this.#general,
   ): Promise<readonly Row[]> {
-    const until = this.#clock.monotonic() + this.#o.timeouts.readMs;
+    const { readMs, waitMs } = this.#o.timeouts;
+    const until = this.#clock.monotonic() + readMs + waitMs;
+    const left = () => Math.min(readMs, Math.max(1, until - this.#clock.monotonic()));
     for (let attempt = 1; ; attempt++) {
-      const leftMs = Math.max(1, until - this.#clock.monotonic());
       try {
-        return (await links.use((link) => link.query(s, values, leftMs))).rows;
+        return (await links.use((link) => link.query(s, values, left()))).rows;
       } catch (error) {
         if (error instanceof CatalogUnavailable) throw error;
-        const fate = fateOf(error);
+        const fate = error instanceof PrimaryChanged ? 'retry' : fateOf(error);
         if (fate === 'failed' || fate === 'duplicate') throw error;
         // A connection that was lost while idle shows only now: a new one may do.
         const isOver = attempt >= ATTEMPTS_MAX || this.#clock.monotonic() >= until;
@@ -127,7 +135,7 @@ export class Directory {
         return answer.unreplicated ? this.#unknown(s, 'not confirmed by the twin') : answer;
       } catch (error) {
         if (error instanceof CatalogUnavailable) throw error;
-        const fate = fateOf(error);
+        const fate = error instanceof PrimaryChanged ? 'unknown' : fateOf(error);
         if (fate === 'unknown')
           return this.#unknown(s, error instanceof Error ? error.message : String(error));
         if (fate === 'failed' || fate === 'duplicate') throw error;
@@ -207,7 +215,8 @@ export class Directory {
       const link = primary && (await Link.open(primary, this.#clock, this.#o.timeouts).catch(() => null));
       try {
         const found = link && accept((await link.query(s, values, left())).rows);
-        if (found !== null && !(await link!.query(BARRIER, [], left())).unreplicated) return found;
+        const isSure = found !== null && !(await link!.query(BARRIER, [], left())).unreplicated;
+        if (isSure && this.#general.trusts(link!)) return found;
       } catch (error) {
         this.#o.log.debug({ pair: this.pair, err: error }, 'could not look for the outcome of a commit');
       } finally {

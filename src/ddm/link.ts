@@ -10,7 +10,7 @@ import { CatalogUnavailable } from './catalog.ts';
 import { withDeadline } from './deadline.ts';
 import type { PostgresConnection } from './locator.ts';
 import { isUnreplicated } from './sqlstate.ts';
-import type { Statement } from './statements.ts';
+import { type Statement, statement } from './statements.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 export interface Answer {
@@ -43,7 +43,11 @@ const types = {
 const PLANS =
   '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan';
 
-export const addressOf = (c: PostgresConnection): string => `${c.host}:${c.port}/${c.database}`;
+const REPLICATED = statement('replicated');
+
+/** Which server it is, and in which reign: two connections are to the same one when these are equal. */
+export const addressOf = (c: PostgresConnection): string =>
+  `${c.host}:${c.port}/${c.database}${c.term === undefined ? '' : ` (term ${c.term})`}`;
 
 export class Link {
   readonly address: string;
@@ -68,7 +72,11 @@ export class Link {
     });
   }
 
-  /** @throws {CatalogUnavailable} when the server cannot be reached in time, or is a standby */
+  /**
+   * A server that has been started again shows what it had committed and its twin may lack. Where the twin may take over,
+   * nothing is read before a commit made behind all that has reached it.
+   * @throws {CatalogUnavailable} when the server cannot be reached in time, or is a standby
+   */
   static async open(connection: PostgresConnection, clock: Clock, timeouts: LinkTimeouts): Promise<Link> {
     const socket = new Socket();
     const { host, port, database, user, password, tls } = connection;
@@ -87,11 +95,14 @@ export class Link {
     const link = new Link(addressOf(connection), client, destroy, clock);
     const enter = async () => {
       await client.connect();
-      return await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
+      const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
+      if (rows[0]?.standby !== false) throw new Error('it is a standby');
+      if (connection.term === undefined) return;
+      await client.query(REPLICATED.text);
+      if (link.#unreplicated) throw new Error('its twin has not confirmed what it shows');
     };
     try {
-      const { rows } = await withDeadline(clock, timeouts.connectMs, enter(), destroy);
-      if (rows[0]?.standby !== false) throw new Error('it is a standby');
+      await withDeadline(clock, timeouts.connectMs, enter(), destroy);
       return link;
     } catch (error) {
       destroy();

@@ -11,6 +11,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import type { PairId } from '../../../src/base/ids.ts';
 import { type Catalog, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
 import type { DirectoryLocator, PostgresConnection } from '../../../src/ddm/locator.ts';
+import type { CatalogTimeouts } from '../../../src/ddm/options.ts';
 import { openCatalog } from '../../../src/ddm/postgres-catalog.ts';
 import { statement } from '../../../src/ddm/statements.ts';
 import {
@@ -30,8 +31,8 @@ import { locatorOf, quiet, ROOT } from '../../harness/catalog.ts';
 import { stopSharedServer, testDatabase } from '../../harness/postgres.ts';
 
 const open: Catalog[] = [];
-const openWith = async (locator: DirectoryLocator) => {
-  const catalog = await openCatalog({ root: ROOT, locator, log: quiet, clock: systemClock });
+const openWith = async (locator: DirectoryLocator, timeouts: Partial<CatalogTimeouts> = {}) => {
+  const catalog = await openCatalog({ root: ROOT, locator, log: quiet, clock: systemClock, timeouts });
   open.push(catalog);
   return catalog;
 };
@@ -266,7 +267,7 @@ describe('several directories', () => {
     for (const pair of pairs) databases.set(pair, (await testDatabase()).app);
     const away = databases.get(pairs[1]!)!;
     const k = new ClusterKit(
-      await openWith({ pairs: () => pairs, primary: (pair) => databases.get(pair) ?? null }),
+      await openWith({ pairs: () => pairs, primary: (pair) => databases.get(pair) ?? null }, { waitMs: 500 }),
     );
     await k.catalog.registerTopology(clusterOf());
     const buckets = new Map<PairId, Awaited<ReturnType<ClusterKit['bucket']>>>();
