@@ -140,9 +140,7 @@ const PREFIX_BITS_MAX = 24;
 /** @throws {ConfigError} */
 export function readStartConfig(flags: StartFlags): StartConfig {
   const file = flags.config === undefined ? startFile.parse({}) : readFile(flags.config, startFile).data;
-  const directoriesPerCenter = count('--directories-per-center', flags.directoriesPerCenter ?? '1', 1, 5);
-  if (directoriesPerCenter > 1)
-    throw new ConfigError('--directories-per-center: more than one is not supported yet; leave it at 1');
+  const directoriesPerCenter = count('--directories-per-center', flags.directoriesPerCenter ?? '1', 1, 6);
   const config: StartConfig = {
     dataDir: resolve(flags.data ?? DEFAULT_DATA),
     listen: endpointFlag('--listen', flags.listen ?? DEFAULT_LISTEN),

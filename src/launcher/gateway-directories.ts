@@ -47,8 +47,8 @@ export class Directories implements DirectoryLocator {
   }
 
   /** For migrations. */
-  owner(): PostgresConnection | null {
-    return this.#connection(this.root, OWNER_ROLE, this.#passwords.owner);
+  owner(pair: PairId): PostgresConnection | null {
+    return this.#connection(pair, OWNER_ROLE, this.#passwords.owner);
   }
 
   /** What operators may do about directories; null: their decider decides by itself. */

@@ -1,6 +1,6 @@
 /**
- * From the flags of `antipode start` to members: addresses by the rule of DESIGN (directory .5, nodes .11, .12, … in
- * each subnet), one folder each under the data folder, one configuration file each under DATA/run.
+ * From the flags of `antipode start` to members: addresses by the rule of DESIGN (directories .5, .6, …, nodes .11, .12,
+ * … in each subnet), one folder each under the data folder, one configuration file each under DATA/run.
  */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,8 @@ import type { MemberId, PairId } from '../base/ids.ts';
 import type { ClusterConfig, MemberConfig, StartConfig } from '../config.ts';
 import { writeDurably } from './durable.ts';
 
-const DIRECTORY_HOST = 5;
+/** Its pair is the root. */
+const DIRECTORY_HOST_FIRST = 5;
 const NODE_HOST_FIRST = 11;
 const NODE_HOST_LAST = 254;
 const DIRECTORY_PORT = 7432;
@@ -23,29 +24,37 @@ export interface PlannedMember {
   readonly dataDir: string;
   readonly configFile: string;
 }
+export interface PlannedPair {
+  readonly id: PairId;
+  /** The first is the primary until something else is decided (decisions.ts). */
+  readonly members: readonly [PlannedMember, PlannedMember];
+}
 export interface Plan {
   readonly cluster: ClusterConfig;
   readonly members: readonly PlannedMember[];
-  readonly directoryPair: {
-    readonly id: PairId;
-    readonly primary: PlannedMember;
-    readonly twin: PlannedMember;
-  };
+  /** The root pair is the first. */
+  readonly directoryPairs: readonly PlannedPair[];
   readonly gateway: PlannedMember;
   readonly secretsDir: string;
   readonly runDir: string;
 }
 
+export interface KnownHosts {
+  readonly nodes: readonly number[];
+  readonly directories: readonly number[];
+}
+
 /**
- * The host parts of nodes that have a folder already: pairs that were added while the store ran, or an earlier start with
- * more nodes. What they hold must not be left out because a flag is smaller.
+ * The host parts of members that have a folder already: pairs that were added while the store ran, or an earlier start
+ * with more of them. What they hold must not be left out because a flag is smaller.
  */
-export function knownHosts(dataDir: string): readonly number[] {
+export function knownHosts(dataDir: string): KnownHosts {
   const names = existsSync(dataDir) ? readdirSync(dataDir) : [];
-  return names.flatMap((name) => {
-    const host = /^node-a(\d{1,3})$/.exec(name)?.[1];
-    return host === undefined ? [] : [Number(host)];
-  });
+  const hosts = (kind: string) => {
+    const found = names.flatMap((name) => new RegExp(`^${kind}-[ab](\\d{1,3})$`).exec(name)?.[1] ?? []);
+    return [...new Set(found.map(Number))];
+  };
+  return { nodes: hosts('node'), directories: hosts('directory') };
 }
 
 /** The two nodes of a pair that does not exist yet: the next host part after the highest. */
@@ -68,15 +77,21 @@ export function withNodes(plan: Plan, nodes: readonly PlannedMember[]): Plan {
   };
 }
 
-export function planStore(config: StartConfig, alreadyThere: readonly number[] = []): Plan {
+export function planStore(config: StartConfig, known: KnownHosts = { nodes: [], directories: [] }): Plan {
   const runDir = join(config.dataDir, 'run');
   const place = (kind: 'node' | 'directory', side: 0 | 1, host: number) =>
     placeMember(config, runDir, kind, side, host);
-  const primary = place('directory', 0, DIRECTORY_HOST);
-  const twin = place('directory', 1, DIRECTORY_HOST);
-  const wanted = Array.from({ length: config.nodesPerCenter }, (_, index) => NODE_HOST_FIRST + index);
-  const hosts = [...new Set([...wanted, ...alreadyThere])].sort((x, y) => x - y);
-  const nodes = ([0, 1] as const).flatMap((side) => hosts.map((host) => place('node', side, host)));
+  const hosts = (first: number, count: number, there: readonly number[]) => {
+    const wanted = Array.from({ length: count }, (_, index) => first + index);
+    return [...new Set([...wanted, ...there])].sort((x, y) => x - y);
+  };
+  const directoryHosts = hosts(DIRECTORY_HOST_FIRST, config.directoriesPerCenter, known.directories);
+  const directoryPairs = directoryHosts.map((host): PlannedPair => {
+    const id = `directory/${host}` as PairId;
+    return { id, members: [place('directory', 0, host), place('directory', 1, host)] };
+  });
+  const nodeHosts = hosts(NODE_HOST_FIRST, config.nodesPerCenter, known.nodes);
+  const nodes = ([0, 1] as const).flatMap((side) => nodeHosts.map((host) => place('node', side, host)));
   const gateway: PlannedMember = {
     id: GATEWAY_ID,
     kind: 'gateway',
@@ -85,14 +100,14 @@ export function planStore(config: StartConfig, alreadyThere: readonly number[] =
     dataDir: join(config.dataDir, GATEWAY_ID),
     configFile: join(runDir, `${GATEWAY_ID}.json`),
   };
-  const placed = [primary, twin, ...nodes];
+  const placed = [...directoryPairs.flatMap((pair) => pair.members), ...nodes];
   return {
     cluster: {
       centers: centersOf(config),
       members: placed.map(({ id, kind, address, port }) => ({ id, kind, address, port })),
     },
     members: [...placed, gateway],
-    directoryPair: { id: `directory/${DIRECTORY_HOST}` as PairId, primary, twin },
+    directoryPairs,
     gateway,
     secretsDir: join(config.dataDir, 'secrets'),
     runDir,

@@ -65,7 +65,7 @@ export class PairDecider {
 
   constructor(o: DeciderOptions, reseed: boolean) {
     this.#o = o;
-    this.#twinIn = o.decisions.last.get(o.pair)?.what !== 'left-out';
+    this.#twinIn = !['left-out', 'may-return', 'promoted'].includes(o.decisions.last.get(o.pair)?.what ?? '');
     this.#primary = this.#starting();
     this.#twin = this.#starting();
     this.#twinMovedAt = o.clock.monotonic();

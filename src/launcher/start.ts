@@ -4,18 +4,18 @@
  * Invariant: when this process ends, by whatever way, its members end too.
  */
 import { join } from 'node:path';
-import { ConfigError, type StartConfig } from '../config.ts';
-import { isStandbyFolder, makePairFolders } from './directory-folder.ts';
+import type { StartConfig } from '../config.ts';
+import { openDecisions } from './decisions.ts';
 import { DATABASE, READER_ROLE } from './directory-roles.ts';
-import { knownHosts, type Plan, planStore, writeMemberConfig } from './layout.ts';
+import { knownHosts, type Plan, type PlannedMember, planStore, writeMemberConfig } from './layout.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { type FolderLock, lockFolder } from './lock.ts';
 import { openLogFile } from './log-file.ts';
-import { isInitialized } from './postgres.ts';
 import { findPostgres } from './postgres-binaries.ts';
 import { checkAddresses } from './preflight.ts';
 import { openProgress, type Progress } from './progress.ts';
 import { makeSecrets, readPasswords } from './secrets.ts';
+import { readyFolders } from './start-folders.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** Ctrl-C on a terminal may arrive twice, from the terminal and from npm: one person's one wish. */
@@ -46,18 +46,24 @@ async function run(config: StartConfig, plan: Plan, lock: FolderLock, progress: 
     level: config.settings.logLevel,
   });
   process.on('exit', flush);
-  const supervisor = new Supervisor({ config, plan, log, progress });
+  const decisions = openDecisions(join(config.dataDir, 'decisions.jsonl'));
+  const supervisor = new Supervisor({ config, plan, decisions, log, progress });
   const wishes = listenToSignals();
   // Members load while the catalog is made: both take a core's time.
   supervisor.startMembers();
   try {
     const up = (async () => {
-      await makeFolders(config, plan, progress);
+      await readyFolders({
+        ...{ plan, decisions, now: Date.now },
+        binaries: await findPostgres(join(config.dataDir, 'lib')),
+        superuserPassword: readPasswords(plan.secretsDir).superuser,
+        progress: (step) => progress.step(step),
+      });
       return supervisor.bringUp(READY_MS);
     })();
     const ports = await Promise.race([up, wishes.first.then(() => null)]);
     if (ports !== null) {
-      const ready = readyLine(config, plan, ports);
+      const ready = readyLine(config, supervisor.rootPrimary, ports);
       lock.describe(ready.addresses);
       if (generated) {
         progress.print(`access key ${credentials.accessKeyId}`);
@@ -78,25 +84,6 @@ async function run(config: StartConfig, plan: Plan, lock: FolderLock, progress: 
   }
   progress.step('stopped');
   return 0;
-}
-
-/** The first start makes both folders; a lost twin is seeded by its agent; a lost primary needs a promotion. */
-async function makeFolders(config: StartConfig, plan: Plan, progress: Progress): Promise<void> {
-  const primary = join(plan.directoryPair.primary.dataDir, 'pg');
-  const standby = join(plan.directoryPair.twin.dataDir, 'pg');
-  if (isInitialized(primary)) return;
-  if (isStandbyFolder(standby))
-    throw new ConfigError(
-      `${primary}: is missing and its twin ${standby} holds the catalog; put the folder back (taking over is not supported yet)`,
-    );
-  const binaries = await findPostgres(join(config.dataDir, 'lib'));
-  const { superuser } = readPasswords(plan.secretsDir);
-  await makePairFolders(binaries, {
-    primary,
-    standby,
-    superuserPassword: superuser,
-    progress: (step) => progress.step(step),
-  });
 }
 
 interface Wishes {
@@ -123,8 +110,12 @@ function listenToSignals(): Wishes {
   return wishes;
 }
 
-function readyLine(config: StartConfig, plan: Plan, ports: { s3: number; admin: number }) {
-  const { address, port } = plan.directoryPair.primary;
+/** @param directory the primary of the root pair */
+function readyLine(
+  config: StartConfig,
+  { address, port }: PlannedMember,
+  ports: { s3: number; admin: number },
+) {
   const scheme = config.tls ? 'https' : 'http';
   const s3 = `${scheme}://${hostPort(config.listen.host, ports.s3)}`;
   const admin = `${scheme}://${hostPort(config.admin.host, ports.admin)}`;

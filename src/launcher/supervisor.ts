@@ -1,6 +1,6 @@
 /**
- * The members of one machine as child processes, and the decider of their directory pair. Starts them, hands what it
- * knows of them to the gateway, takes them down in order: gateway, nodes, standby, primary.
+ * The members of one machine as child processes, and the deciders of their directory pairs. Starts them, hands what it
+ * knows of them to the gateway, takes them down in order: gateway, nodes, standbys, primaries.
  */
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -9,16 +9,22 @@ import type { MemberId } from '../base/ids.ts';
 import type { StartConfig } from '../config.ts';
 import { ConfigError } from '../config.ts';
 import { Child } from './child.ts';
-import { openDecisions } from './decisions.ts';
-import { dropAside, isStandbyFolder } from './directory-folder.ts';
-import { type Plan, type PlannedMember, planPair, withNodes, writeMemberConfig } from './layout.ts';
+import type { DecisionLog } from './decisions.ts';
+import { DirectoryPairs } from './directory-pairs.ts';
+import {
+  type Plan,
+  type PlannedMember,
+  type PlannedPair,
+  planPair,
+  withNodes,
+  writeMemberConfig,
+} from './layout.ts';
 import { forgetPids, rememberPids } from './leftovers.ts';
 import type { ClusterState, FromMember, MemberState } from './messages.ts';
-import { type DirectoryHandle, PairDecider } from './pair-decider.ts';
+import type { DirectoryHandle } from './pair-decider.ts';
 import { killFolder } from './postgres-processes.ts';
 import type { Progress } from './progress.ts';
 
-const TICK_MS = 100;
 const NODE_END_MS = 10_000;
 const ADD_MS = 15_000;
 const DIRECTORY_END_MS = 30_000;
@@ -30,15 +36,23 @@ export interface Ports {
   readonly admin: number;
 }
 
+export interface SupervisorOptions {
+  readonly config: StartConfig;
+  readonly plan: Plan;
+  readonly decisions: DecisionLog;
+  readonly log: Logger;
+  readonly progress: Progress;
+}
+
 export class Supervisor {
   readonly #config: StartConfig;
   #plan: Plan;
+  readonly #decisions: DecisionLog;
   readonly #log: Logger;
   readonly #progress: Progress;
   readonly #children = new Map<MemberId, Child>();
   readonly #up = new Set<MemberId>();
-  #decider: PairDecider | null = null;
-  #ticking: NodeJS.Timeout | undefined;
+  #directories: DirectoryPairs | null = null;
   #stopping = false;
   #adding = false;
   #ports: Ports | null = null;
@@ -47,7 +61,8 @@ export class Supervisor {
   /** Rejects when a member says that it cannot run at all. */
   readonly failed: Promise<never>;
 
-  constructor(o: { config: StartConfig; plan: Plan; log: Logger; progress: Progress }) {
+  constructor(o: SupervisorOptions) {
+    this.#decisions = o.decisions;
     this.#config = o.config;
     this.#plan = o.plan;
     this.#log = o.log;
@@ -66,27 +81,19 @@ export class Supervisor {
 
   /** The directories' folders are there: gives them their roles. Resolves when S3 answers. */
   async bringUp(deadlineMs: number): Promise<Ports> {
-    const { id, primary, twin } = this.#plan.directoryPair;
-    const twinFolder = join(twin.dataDir, 'pg');
-    const decider = new PairDecider(
-      {
-        pair: id,
-        primary: this.#handle(primary),
-        twin: this.#handle(twin),
-        decisions: openDecisions(join(this.#config.dataDir, 'decisions.jsonl')),
-        clock: systemClock,
-        log: this.#log,
-        deadlineMs: this.#config.settings.directoryDeadlineMs,
-        onChange: () => this.#changed(),
-        onReturned: () => dropAside(twinFolder),
-      },
-      !isStandbyFolder(twinFolder),
-    );
+    const directories = new DirectoryPairs({
+      pairs: this.#plan.directoryPairs,
+      handle: (member) => this.#handle(member),
+      decisions: this.#decisions,
+      clock: systemClock,
+      log: this.#log,
+      deadlineMs: this.#config.settings.directoryDeadlineMs,
+      onChange: () => this.#changed(),
+    });
     if (this.#stopping) throw new Error('stopped while it was starting');
-    this.#decider = decider;
-    decider.start();
-    this.#ticking = setInterval(() => void decider.tick(), TICK_MS);
-    await this.#waitFor(() => decider.ready, deadlineMs, 'the catalog');
+    this.#directories = directories;
+    directories.start();
+    await this.#waitFor(() => directories.ready, deadlineMs, 'the catalog');
     this.#progress.step('the catalog and its twin are up');
     const all = this.#plan.members.map((member) => member.id);
     await this.#waitFor(
@@ -98,39 +105,54 @@ export class Supervisor {
     return this.#ports!;
   }
 
+  /** Who answers for the root pair at this moment. */
+  get rootPrimary(): PlannedMember {
+    const root = this.#plan.directoryPairs[0]!;
+    const state = this.#directories?.states.find(({ pair }) => pair === root.id);
+    return root.members.find(({ id }) => id === state?.primary) ?? root.members[0];
+  }
+
   /** In order, each within its deadline. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#decider?.stop();
-    clearInterval(this.#ticking);
+    this.#directories?.stop();
     const of = (kind: PlannedMember['kind']) => this.#plan.members.filter((member) => member.kind === kind);
     const end = (members: readonly PlannedMember[], ms: number) =>
       Promise.all(members.map((member) => this.#children.get(member.id)!.stop(ms)));
     await end(of('gateway'), this.#config.settings.drainMs + GATEWAY_END_EXTRA_MS);
-    const { primary, twin } = this.#plan.directoryPair;
-    await Promise.all([
-      end(of('node'), NODE_END_MS),
-      end([twin], DIRECTORY_END_MS).then(() => end([primary], DIRECTORY_END_MS)),
-    ]);
-    await Promise.all([primary, twin].map((member) => killFolder(join(member.dataDir, 'pg'))));
+    const states = this.#directories?.states ?? [];
+    const isPrimary = ({ id }: PlannedMember) => states.some((state) => state.primary === id);
+    const endPair = async ({ members }: PlannedPair) => {
+      await end(
+        members.filter((member) => !isPrimary(member)),
+        DIRECTORY_END_MS,
+      );
+      await end(members, DIRECTORY_END_MS);
+    };
+    await Promise.all([end(of('node'), NODE_END_MS), ...this.#plan.directoryPairs.map(endPair)]);
+    await this.#killServers();
     forgetPids(this.#plan);
   }
 
   async killAll(): Promise<void> {
     await Promise.all([...this.#children.values()].map((child) => child.stop(0)));
-    const { primary, twin } = this.#plan.directoryPair;
-    await Promise.all([primary, twin].map((member) => killFolder(join(member.dataDir, 'pg'))));
+    await this.#killServers();
+  }
+
+  async #killServers(): Promise<void> {
+    const members = this.#plan.directoryPairs.flatMap((pair) => pair.members);
+    await Promise.all(members.map((member) => killFolder(join(member.dataDir, 'pg'))));
   }
 
   get state(): ClusterState {
-    const directories = this.#decider?.members() ?? [];
     const others = this.#plan.members
       .filter((member) => member.kind !== 'directory')
       .map(({ id }): MemberState => {
         const pid = this.#children.get(id)!.pid;
         return this.#up.has(id) ? { id, pid } : { id, pid, condition: 'suspect' };
       });
-    return { members: [...directories, ...others], directories: this.#decider ? [this.#decider.state] : [] };
+    const { members = [], states = [] } = this.#directories ?? {};
+    return { members: [...members, ...others], directories: states };
   }
 
   #makeChild(member: PlannedMember): Child {
@@ -168,7 +190,7 @@ export class Supervisor {
     } else {
       if (message.type === 'postgres' && message.pid === null && !this.#stopping)
         this.#progress.step(`${member.id} is down (${message.problem})`, 0);
-      this.#decider?.heard(member.id, message);
+      this.#directories?.heard(member.id, message);
     }
   }
 
@@ -222,7 +244,7 @@ export class Supervisor {
     if (this.#stopping) return;
     this.#log.error({ member: member.id, how, againMs: again }, 'member ended');
     this.#progress.step(`${member.id} ended (${how}); starting it again`, again ?? 0);
-    if (member.kind === 'directory') this.#decider?.lost(member.id);
+    if (member.kind === 'directory') this.#directories?.lost(member.id);
     this.#changed();
   }
 

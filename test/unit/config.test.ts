@@ -43,7 +43,7 @@ describe('flags of start', () => {
     ['a port that there is not', { admin: '127.0.0.1:70000' }, /--admin/],
     ['three centers', { centers: '3' }, /--centers: "3" is not a whole number from 1 to 2/],
     ['half a node', { nodesPerCenter: '1.5' }, /--nodes-per-center/],
-    ['two directories', { directoriesPerCenter: '2' }, /--directories-per-center: .*not supported yet/],
+    ['seven directories', { directoriesPerCenter: '7' }, /--directories-per-center: /],
     ['one subnet', { subnets: '127.1.0.0/24' }, /--subnets/],
     ['a subnet too small for its members', { subnets: '127.1.0.0/28,127.2.0.0/28' }, /--subnets/],
     [

@@ -8,7 +8,7 @@ import { createMetrics } from '../../admin/metrics.ts';
 import { createPairsService } from '../../admin/pairs.ts';
 import { createAdminServer } from '../../admin/server.ts';
 import { systemClock } from '../../base/clock.ts';
-import type { MemberId } from '../../base/ids.ts';
+import type { MemberId, PairId } from '../../base/ids.ts';
 import { within } from '../../base/within.ts';
 import type { MemberConfig } from '../../config.ts';
 import type { AccessKey } from '../../ddm/catalog.ts';
@@ -36,6 +36,8 @@ import { openFinder, type SearchingClient } from '../search.ts';
 import { readKey, readRootCredentials } from '../secrets.ts';
 
 const RETRY_MS = 250;
+/** How long a start waits for directories beside the root. */
+const OTHERS_MS = 30_000;
 const FINDINGS_CLOSE_MS = 1_000;
 const START_NODES_MS = 30_000;
 
@@ -60,7 +62,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     await Promise.all([...clients.values()].map((client) => client.close()));
   });
 
-  await untilMigrated(proc, directories);
+  await migrateAll(proc, directories);
   const catalog = await openCatalog({
     root: directories.root,
     locator: directories,
@@ -230,20 +232,25 @@ function nodeStarter(proc: MemberProcess): (() => Promise<readonly NewNode[]>) |
   };
 }
 
+/** The root is waited for; another pair that is away for longer is brought up to date when it answers. */
+async function migrateAll(proc: MemberProcess, directories: Directories): Promise<void> {
+  const startedAt = performance.now();
+  await untilMigrated(proc, directories, directories.root);
+  const others = directories.pairs().filter((pair) => pair !== directories.root);
+  const all = Promise.all(others.map((pair) => untilMigrated(proc, directories, pair)));
+  await Promise.race([all, sleep(OTHERS_MS, undefined, { ref: false })]);
+  const ms = Math.round(performance.now() - startedAt);
+  proc.send({ type: 'progress', step: 'brought the schema up to date', ms });
+}
+
 /** The primary may go away in between; what stays wrong is said in the log, and the supervisor's deadline ends it. */
-async function untilMigrated(proc: MemberProcess, directories: Directories): Promise<void> {
+async function untilMigrated(proc: MemberProcess, directories: Directories, pair: PairId): Promise<void> {
   for (;;) {
-    const startedAt = performance.now();
-    const owner = directories.owner();
+    const owner = directories.owner(pair);
     try {
-      if (owner) {
-        await migrate(owner, proc.log);
-        const ms = Math.round(performance.now() - startedAt);
-        proc.send({ type: 'progress', step: 'brought the schema up to date', ms });
-        return;
-      }
+      if (owner) return await migrate(owner, proc.log);
     } catch (error) {
-      proc.log.warn({ err: error }, 'migration failed; trying again');
+      proc.log.warn({ err: error, pair }, 'migration failed; trying again');
     }
     await sleep(RETRY_MS);
   }

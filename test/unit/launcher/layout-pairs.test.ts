@@ -11,7 +11,13 @@ const dataDir = mkdtempSync(join(tmpdir(), 'antipode-layout-'));
 after(() => rmSync(dataDir, { recursive: true }));
 
 const config = {
-  ...{ dataDir, nodesPerCenter: 2, centers: 2, subnets: ['127.1.9.0/24', '127.2.9.0/24'] },
+  ...{
+    dataDir,
+    nodesPerCenter: 2,
+    directoriesPerCenter: 1,
+    centers: 2,
+    subnets: ['127.1.9.0/24', '127.2.9.0/24'],
+  },
   ...{ listen: { host: '127.0.0.1', port: 9000 }, admin: { host: '127.0.0.1', port: 9001 } },
 } as unknown as StartConfig;
 
@@ -28,12 +34,15 @@ describe('a pair that is planned while the store runs', () => {
         ['node-b13', '127.2.9.13', 7100],
       ],
     );
-    const after20 = planPair(planStore(config, [20]), config);
+    const after20 = planPair(planStore(config, { nodes: [20], directories: [] }), config);
     assert.deepEqual(
       after20.map(({ address }) => address),
       ['127.1.9.21', '127.2.9.21'],
     );
-    assert.throws(() => planPair(planStore(config, [254]), config), /subnets are full/);
+    assert.throws(
+      () => planPair(planStore(config, { nodes: [254], directories: [] }), config),
+      /subnets are full/,
+    );
   });
 
   it('joins the plan before the gateway, whose configuration names it', () => {
@@ -50,22 +59,34 @@ describe('a pair that is planned while the store runs', () => {
   });
 
   it('is found again by its folder, and only it', () => {
-    assert.deepEqual(knownHosts(join(dataDir, 'nothing yet')), []);
+    assert.deepEqual(knownHosts(join(dataDir, 'nothing yet')), { nodes: [], directories: [] });
     for (const name of [
       'node-a11',
       'node-b11',
       'node-a13',
       'node-b13',
       'directory-a5',
+      'directory-a6',
+      'directory-b6',
       'node-a13.old',
       'run',
     ])
       mkdirSync(join(dataDir, name));
-    assert.deepEqual([...knownHosts(dataDir)].sort(), [11, 13]);
+    const known = knownHosts(dataDir);
+    assert.deepEqual([...known.nodes].sort(), [11, 13]);
+    assert.deepEqual([...known.directories].sort(), [5, 6]);
     const ids = nodeIds(planStore(config, knownHosts(dataDir)));
     assert.deepEqual(ids.sort(), [
       ...['node-a11', 'node-a12', 'node-a13'],
       ...['node-b11', 'node-b12', 'node-b13'],
     ]);
+    const plan = planStore(config, known);
+    assert.deepEqual(
+      plan.directoryPairs.map(({ id, members }) => [id, ...members.map((member) => member.id)]),
+      [
+        ['directory/5', 'directory-a5', 'directory-b5'],
+        ['directory/6', 'directory-a6', 'directory-b6'],
+      ],
+    );
   });
 });

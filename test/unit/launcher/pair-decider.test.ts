@@ -35,6 +35,7 @@ class World {
   };
   readonly decisions: DecisionLog = {
     last: this.last,
+    history: () => [],
     append: (decision) => {
       this.events.push(`record ${decision.what} ${decision.member}`);
       this.last.set(decision.pair, decision);
