@@ -7,9 +7,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import { z } from 'zod';
+import {
+  ExternalDirectoriesError,
+  type ExternalPair,
+  externalDirectories,
+  resolveExternal,
+} from './external-directories.ts';
 import { type Settings, settings } from './settings.ts';
 import { isMulticast, parseSubnet } from './twin/address.ts';
 import { buildTopology, TopologyError } from './twin/load.ts';
+import type { Topology } from './twin/topology.ts';
 import { subnetPairProblem } from './twin/twin-map.ts';
 
 export type { Settings } from './settings.ts';
@@ -70,6 +77,8 @@ const member = z.strictObject({
   cluster,
   search: search.prefault({}),
   settings: settings.prefault({}),
+  /** Gateways: directories that others run, by pair. */
+  directories: externalDirectories.optional(),
   gateway: z
     .strictObject({
       listen: endpoint,
@@ -82,7 +91,10 @@ const member = z.strictObject({
     })
     .optional(),
 });
-export type MemberConfig = z.infer<typeof member>;
+export type MemberConfig = Omit<z.infer<typeof member>, 'directories'> & {
+  /** Absent: directories run under agents of ours. */
+  readonly external?: ReadonlyMap<string, ExternalPair>;
+};
 
 const startFile = z.strictObject({ search: search.prefault({}), settings: settings.prefault({}) });
 
@@ -171,7 +183,8 @@ export function readMemberConfig(
   id?: string,
 ): MemberConfig {
   const { data, lineOf } = readFile(path, member);
-  const config = { ...data, member: id ?? data.member };
+  const { directories, ...own } = data;
+  const config = { ...own, member: id ?? data.member };
   const { members, centers } = config.cluster;
   const where = id === undefined ? `${path}${lineOf(['member'])}: member` : '--member';
   if (config.member === '') throw new ConfigError(`${where}: is missing; say which ${kind} it is`);
@@ -185,14 +198,21 @@ export function readMemberConfig(
     throw new ConfigError(
       `${path}${lineOf(['gateway', 'center'])}: gateway.center: there is no center ${center}; name one of the cluster's`,
     );
-  checkTopology(config.cluster, (at) => `${path}${lineOf(['cluster', ...at])}`);
-  return deepFreeze(config);
+  const topology = checkTopology(config.cluster, (at) => `${path}${lineOf(['cluster', ...at])}`);
+  if (!directories || kind !== 'gateway') return deepFreeze(config);
+  try {
+    return deepFreeze({ ...config, external: resolveExternal(directories, topology, process.env) });
+  } catch (error) {
+    if (!(error instanceof ExternalDirectoriesError)) throw error;
+    const at = ['directories', ...error.path];
+    throw new ConfigError(`${path}${lineOf(at)}: ${at.join('.')}: ${error.message}`, { cause: error });
+  }
 }
 
 /** @throws {ConfigError} that names the line of the entry at fault */
-function checkTopology(config: ClusterConfig, where: (at: readonly string[]) => string): void {
+function checkTopology(config: ClusterConfig, where: (at: readonly string[]) => string): Topology {
   try {
-    buildTopology(config);
+    return buildTopology(config);
   } catch (error) {
     if (!(error instanceof TopologyError)) throw error;
     throw new ConfigError(`${where(error.path.map(String))}: cluster.${error.message}`, { cause: error });

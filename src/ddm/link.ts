@@ -11,6 +11,7 @@ import { withDeadline } from './deadline.ts';
 import type { PostgresConnection } from './locator.ts';
 import { isUnreplicated } from './sqlstate.ts';
 import { type Statement, statement } from './statements.ts';
+import { tlsOptions } from './tls-options.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 export interface Answer {
@@ -79,10 +80,10 @@ export class Link {
    */
   static async open(connection: PostgresConnection, clock: Clock, timeouts: LinkTimeouts): Promise<Link> {
     const socket = new Socket();
-    const { host, port, database, user, password, tls } = connection;
+    const { host, port, database, user, password } = connection;
     const client = new pg.Client({
       ...{ host, port, database, user, password },
-      ...(tls && { ssl: { ca: tls.ca } }),
+      ...tlsOptions(connection),
       stream: () => socket,
       keepAlive: true,
       application_name: 'antipode',

@@ -16,8 +16,8 @@ export interface PostgresConnection {
    * asked in the former one counts any more. Absent: the server is always the primary.
    */
   readonly term?: number;
-  /** Verify the server against this certificate authority (PEM). Absent: no TLS. */
-  readonly tls?: { readonly ca: string };
+  /** Verify the server against these certificate authorities (PEM), by `serverName` or else by its host. Absent: no TLS. */
+  readonly tls?: { readonly ca: string; readonly serverName?: string };
 }
 
 export interface DirectoryLocator {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import type { PostgresConnection } from './locator.ts';
+import { tlsOptions } from './tls-options.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../migrations');
 
@@ -19,14 +20,14 @@ const silent: MigrationLog = { info() {}, warn() {}, error() {} };
 
 /** `connection` names the owner of the schema (who may create the role antipode_app, unless it is there). */
 export async function migrate(connection: PostgresConnection, log: MigrationLog = silent): Promise<void> {
-  const { host, port, database, user, password, tls } = connection;
+  const { host, port, database, user, password } = connection;
   const client = new pg.Client({
     host,
     port,
     database,
     user,
     password,
-    ...(tls && { ssl: { ca: tls.ca } }),
+    ...tlsOptions(connection),
     connectionTimeoutMillis: 5000,
     application_name: 'antipode-migrate',
   });

@@ -4,8 +4,12 @@
  */
 import type { DirectoryFailover } from '../admin/failover.ts';
 import type { MemberId, PairId } from '../base/ids.ts';
+import type { PostgresConnection } from '../ddm/locator.ts';
 import type { MemberProcess } from './member.ts';
 import type { ClusterState } from './messages.ts';
+
+/** `owner`: for migrations; `app`: for everything else. */
+export type DirectoryLogin = 'app' | 'owner';
 
 /** The one member that may be asked, and in which reign. */
 export interface TrustedPrimary {
@@ -22,6 +26,8 @@ export interface DirectorySource {
    * answer, which only counts when both words agree; so it must be cheap, and must go by a monotonic clock.
    */
   primary(pair: PairId): TrustedPrimary | null;
+  /** How that member is reached, where its address in the cluster and our own logins are not what counts. */
+  connection?(pair: PairId, member: MemberId, login: DirectoryLogin): PostgresConnection | null;
   /** What operators may order about directories; null: the decider decides by itself. */
   failover(): DirectoryFailover | null;
   close(): Promise<void>;

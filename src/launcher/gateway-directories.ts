@@ -7,24 +7,26 @@ import type { DirectoryLocator, PostgresConnection } from '../ddm/locator.ts';
 import type { Topology } from '../twin/topology.ts';
 import { agentSource } from './agent-source.ts';
 import { APP_ROLE, DATABASE, OWNER_ROLE } from './directory-roles.ts';
-import { type DirectorySource, supervisorSource } from './directory-source.ts';
+import { type DirectoryLogin, type DirectorySource, supervisorSource } from './directory-source.ts';
+import { externalSource } from './external-source.ts';
 import { type GatewayPeers, watchGateways } from './gateway-peers.ts';
 import type { MemberProcess } from './member.ts';
 import type { MemberState } from './messages.ts';
-import { readPasswords } from './secrets.ts';
+import { type PostgresPasswords, readPasswords } from './secrets.ts';
 
 export class Directories implements DirectoryLocator {
   readonly #topology: Topology;
-  readonly #passwords: ReturnType<typeof readPasswords>;
+  /** null: the source has connections of its own. */
+  readonly #passwords: PostgresPasswords | null;
   readonly #self: string;
   readonly #source: DirectorySource;
   readonly #gateways: GatewayPeers | null;
 
   constructor(config: MemberConfig, topology: Topology, proc: MemberProcess) {
     this.#topology = topology;
-    this.#passwords = readPasswords(config.secretsDir);
+    this.#passwords = config.external ? null : readPasswords(config.secretsDir);
     this.#self = config.member;
-    this.#source = proc.supervised ? supervisorSource(proc) : agentSource(config, topology, proc.log);
+    this.#source = openSource(config, topology, proc);
     proc.onEnd(() => this.#source.close());
     this.#gateways = proc.supervised ? null : watchGateways(topology, config.member, systemClock);
     proc.onEnd(async () => this.#gateways?.close());
@@ -43,12 +45,12 @@ export class Directories implements DirectoryLocator {
   }
 
   primary(pair: PairId): PostgresConnection | null {
-    return this.#connection(pair, APP_ROLE, this.#passwords.app);
+    return this.#connection(pair, 'app');
   }
 
   /** For migrations. */
   owner(pair: PairId): PostgresConnection | null {
-    return this.#connection(pair, OWNER_ROLE, this.#passwords.owner);
+    return this.#connection(pair, 'owner');
   }
 
   /** What operators may do about directories; null: their decider decides by itself. */
@@ -62,11 +64,26 @@ export class Directories implements DirectoryLocator {
     return known.map((m) => (m.id === this.#self ? { id: m.id, pid: process.pid } : m));
   }
 
-  #connection(pair: PairId, user: string, password: string): PostgresConnection | null {
+  #connection(pair: PairId, login: DirectoryLogin): PostgresConnection | null {
     const trusted = this.#source.primary(pair);
     const member = trusted && this.#topology.members.get(trusted.member);
     if (!member) return null;
+    const { term } = trusted;
+    const own = this.#source.connection?.(pair, member.id, login);
+    if (own) return { ...own, term };
+    if (!this.#passwords) return null;
     const { address: host, port } = member;
-    return { host, port, database: DATABASE, user, password, term: trusted.term };
+    const password = this.#passwords[login];
+    return { host, port, database: DATABASE, user: ROLE_OF[login], password, term };
   }
+}
+
+const ROLE_OF = { app: APP_ROLE, owner: OWNER_ROLE } as const;
+
+function openSource(config: MemberConfig, topology: Topology, proc: MemberProcess): DirectorySource {
+  if (proc.supervised) return supervisorSource(proc);
+  const { external } = config;
+  if (!external) return agentSource(config, topology, proc.log);
+  const refuse = (message: string) => void proc.refuse(message);
+  return externalSource({ directories: external, topology, clock: systemClock, log: proc.log, refuse });
 }

@@ -23,7 +23,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   jobs: { values: ['base', 'dosm', ...CATALOG_INTERFACE, ...NODE_PROTOCOL], types: ['twin', 'nodes'] },
   admin: { values: ['base', 'ddm', 'dosm', 'twin', 'identity'], types: ['nodes'] },
   cli: { values: ['base', 'identity', 'config.ts', 'admin/api.ts'], types: ['admin', 'twin', 'ddm'] },
-  'config.ts': { values: ['base', 'twin', 'settings.ts'] },
+  'config.ts': { values: ['base', 'twin', 'settings.ts', 'external-directories.ts'] },
+  'external-directories.ts': { values: ['base', 'twin'] },
   'settings.ts': { values: ['base', 'twin'] },
 };
 /** The rooms that wire the others together. */
