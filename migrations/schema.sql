@@ -405,6 +405,23 @@ TABLE root.resync (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+VIEW catalog.changes (
+  event uuid -- Id of the change, the same however often it is read,
+  at timestamp with time zone -- When it was made, by the directory's clock,
+  kind text -- put, delete-marker, delete, tags, retention, legal-hold; bucket-created, bucket-changed, bucket-deleted, bucket-arrived, bucket-left,
+  bucket text -- The bucket, also one that is gone,
+  key text -- The key; null for a bucket's own changes,
+  version_id text -- The version that came, went or was changed; a put of null takes the place of the null version before it,
+  deleted_marker boolean -- Of a delete: whether what was removed was a delete marker,
+  size bigint -- Of a put: bytes of the object,
+  etag text -- Of a put: its ETag, without quotes,
+  bucket_record jsonb -- Of a bucket's own change: the bucket after it, or before it went,
+  transaction xid8 -- First half of the place in the feed,
+  number bigint -- Second half of the place in the feed; rises with every change of a key,
+  "position" text -- Both halves, as antipode changes shows them for a directory
+)
+-- Every change of the namespace that is still kept, below the snapshot horizon; in order per key by (transaction, number)
+
 VIEW catalog.exceptions (
   blob text -- Id of the blob, as nodes and status show it,
   pair text -- The pair of nodes that the blob belongs on,

@@ -6,6 +6,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Clock } from '../base/clock.ts';
 import type { RequestRecord } from '../base/request-record.ts';
 import type { StatusReport } from './api.ts';
+import type { ConsumerReport } from './changes-api.ts';
 import { createReplicationGauges, type ReplicationFigures } from './replication-metrics.ts';
 
 export interface Metrics {
@@ -18,7 +19,10 @@ export interface Metrics {
   follow(
     status: () => Promise<StatusReport>,
     clock: Clock,
-    replication?: () => ReplicationFigures | null,
+    more?: {
+      readonly replication?: () => ReplicationFigures | null;
+      readonly consumers?: () => Promise<readonly ConsumerReport[]>;
+    },
   ): void;
   page(): Promise<{ readonly type: string; readonly text: string }>;
 }
@@ -59,6 +63,7 @@ export function createMetrics(): Metrics {
   });
   const members = createMemberGauges(registers);
   const replicas = createReplicationGauges(registers);
+  const feed = createFeedGauges(registers);
   let refresh: (() => Promise<void>) | null = null;
 
   return {
@@ -71,16 +76,19 @@ export function createMetrics(): Metrics {
     },
     requests: () => answered,
     searched: (outcome) => searches.inc({ outcome }),
-    follow(status, clock, replication = () => null) {
+    follow(status, clock, { replication = () => null, consumers = async () => [] } = {}) {
       let askedAt = Number.NEGATIVE_INFINITY;
       let answer: Promise<void> = Promise.resolve();
       refresh = () => {
         if (clock.monotonic() - askedAt >= STATUS_AGE_MS) {
           askedAt = clock.monotonic();
-          answer = status().then((report) => {
+          const shown = status().then((report) => {
             members(report);
             replicas(report, replication());
           });
+          // A directory that is away leaves the last figures; its own gauges say that it is.
+          const read = consumers().then(feed, () => {});
+          answer = Promise.all([shown, read]).then(() => {});
         }
         return answer;
       };
@@ -89,6 +97,31 @@ export function createMetrics(): Metrics {
       await refresh?.();
       return { type: registry.contentType, text: await registry.metrics() };
     },
+  };
+}
+
+/** Consumers of the change feed. */
+function createFeedGauges(registers: Registry[]): (consumers: readonly ConsumerReport[]) => void {
+  const labelNames = ['consumer', 'directory'];
+  const unread = new Gauge({
+    name: 'antipode_feed_unread_changes',
+    help: 'Changes that a consumer of the feed has before it, counted up to 10,000',
+    labelNames,
+    registers,
+  });
+  const lag = new Gauge({
+    name: 'antipode_feed_lag_seconds',
+    help: 'How old the oldest change is that a consumer of the feed has not read',
+    labelNames,
+    registers,
+  });
+  return (consumers) => {
+    // A consumer that was dropped must not stay.
+    for (const gauge of [unread, lag]) gauge.reset();
+    for (const { name, directory, unread: count, lagSeconds } of consumers) {
+      unread.set({ consumer: name, directory }, count);
+      lag.set({ consumer: name, directory }, lagSeconds);
+    }
   };
 }
 

@@ -24,6 +24,8 @@ import {
   usageQuery,
   verifyQuery,
 } from './api.ts';
+import type { ChangesService } from './changes.ts';
+import { changesQuery, consumerName, consumerProgress, newConsumer } from './changes-api.ts';
 import { setDurability } from './durability.ts';
 import type { Failover } from './failover.ts';
 import { sendLines } from './json-lines.ts';
@@ -45,6 +47,7 @@ export interface RouteServices {
   readonly verify?: Verify;
   readonly replication?: ReplicationService;
   readonly pairs?: PairsService;
+  readonly changes?: ChangesService;
 }
 
 export function adminRoutes(services: RouteServices): Router {
@@ -123,6 +126,7 @@ export function adminRoutes(services: RouteServices): Router {
 
   if (replication) replicationRoutes(router, replication);
   if (services.pairs) pairRoutes(router, services.pairs);
+  if (services.changes) changeRoutes(router, services.changes);
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
   });
@@ -134,6 +138,29 @@ export function adminRoutes(services: RouteServices): Router {
   });
 
   return router;
+}
+
+function changeRoutes(router: Router, changes: ChangesService): void {
+  router.get('/changes', async (req, res) => {
+    const { follow, ...query } = parse(changesQuery, req.query);
+    await sendLines(req, res, (signal) => changes.read({ ...query, follow: follow === '1' }, signal));
+  });
+  router.get('/changes/consumers', async (_req, res) => {
+    res.json({ consumers: await changes.consumers() });
+  });
+  router.post('/changes/consumers', async (_req, res) => {
+    const { name, from } = parse(newConsumer, localsOf(res).body);
+    res.status(201).json({ consumers: await changes.open(name, from) });
+  });
+  router.patch('/changes/consumers/:name', async (req, res) => {
+    const { name } = parse(consumerName, { name: req.params.name });
+    await changes.advance(name, parse(consumerProgress, localsOf(res).body).position);
+    res.status(204).end();
+  });
+  router.delete('/changes/consumers/:name', async (req, res) => {
+    await changes.drop(parse(consumerName, { name: req.params.name }).name);
+    res.status(204).end();
+  });
 }
 
 function pairRoutes(router: Router, pairs: PairsService): void {

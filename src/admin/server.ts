@@ -12,11 +12,13 @@ import type { MemberId } from '../base/ids.ts';
 import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
 import { within } from '../base/within.ts';
 import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
+import type { ChangeFeed } from '../ddm/change-feed.ts';
 import type { NodeFinder } from '../dosm/find.ts';
 import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
 import { ADMIN_PREFIX } from './api.ts';
+import { createChanges } from './changes.ts';
 import type { Failover } from './failover.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
@@ -44,6 +46,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly replication?: ReplicationService;
   /** Growing and shrinking. */
   readonly pairs?: PairsService;
+  /** The change feed. */
+  readonly feed?: ChangeFeed;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;
@@ -108,7 +112,11 @@ function opened(server: Server, listen: { host: string; port: number }): Promise
 function adminApp(options: AdminOptions): Express {
   const { catalog, clock, metrics, openSecret, log } = options;
   const status = () => collectStatus({ ...options, members: () => withSelf(options) });
-  metrics.follow(status, clock, () => options.replication?.figures() ?? null);
+  const changes = options.feed ? createChanges({ feed: options.feed, clock }) : null;
+  metrics.follow(status, clock, {
+    replication: () => options.replication?.figures() ?? null,
+    consumers: async () => (await changes?.consumers()) ?? [],
+  });
   const accounts = createAccounts({ catalog, sealSecret: options.sealSecret });
   const app = express();
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
@@ -142,6 +150,7 @@ function adminApp(options: AdminOptions): Express {
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
     ...(options.replication ? { replication: options.replication } : {}),
     ...(options.pairs ? { pairs: options.pairs } : {}),
+    ...(changes ? { changes } : {}),
   });
   app.use(
     ADMIN_PREFIX,

@@ -57,7 +57,10 @@ export function createAdminClient(flags: AdminFlags): AdminClient {
     });
   };
   const noAnswer = (cause: unknown) =>
-    new CommandError(`${origin} does not answer (${reasonOf(cause)}): is the store running?`, 1, { cause });
+    new CommandError(`${origin} does not answer (${reasonOf(cause)}): is the store running?`, 1, {
+      cause,
+      passing: true,
+    });
 
   return {
     async send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
@@ -79,11 +82,16 @@ export function createAdminClient(flags: AdminFlags): AdminClient {
         const response = await ask(method, path, body);
         const { statusCode } = response;
         if (statusCode >= 300)
-          throw new CommandError(errorLine({ statusCode, text: await response.body.text() }), 1);
+          throw new CommandError(errorLine({ statusCode, text: await response.body.text() }), 1, {
+            passing: statusCode >= 500,
+          });
         for await (const line of createInterface({ input: response.body })) {
           if (line === '') continue;
-          const document = parseJson(line, origin) as T & { error?: { message: string } };
-          if (document.error?.message !== undefined) throw new CommandError(document.error.message, 1);
+          const document = parseJson(line, origin) as T & { error?: { code: string; message: string } };
+          if (document.error?.message !== undefined)
+            throw new CommandError(document.error.message, 1, {
+              passing: document.error.code !== 'NotFound',
+            });
           yield document;
         }
       } catch (cause) {

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { KeyReport, LocateReport, NewKeyReport, StatusReport, UserReport } from '../admin/api.ts';
 import type { AdminClient } from './admin-client.ts';
 import { registerBuckets } from './bucket-commands.ts';
+import { registerChanges } from './changes-commands.ts';
 import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { registerFailover } from './failover-commands.ts';
@@ -47,6 +48,7 @@ export function registerAdminCommands(program: Command): void {
   registerUsage(program);
   registerVerify(program);
   registerPairs(program);
+  registerChanges(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
     .option('--search', 'search for each blob, also where no replica of the map is missing')

@@ -135,7 +135,7 @@ export interface ChangeFeed {
 
 const POSITION = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,18})$/;
 
-export function isPosition(text: string): text is Position {
+export function isPosition(text: FeedStart): text is Position {
   return POSITION.test(text);
 }
 export function splitPosition(position: Position): readonly [tx: string, id: string] {

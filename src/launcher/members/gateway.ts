@@ -175,6 +175,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     '--admin',
     createAdminServer({
       catalog,
+      feed: catalog,
       topology,
       clients,
       members: () => directories.members(),

@@ -96,11 +96,13 @@ describe('metrics of replicas', () => {
     const scrub = { bytes: 5, blobs: 1, bytesPerSecondMax: 8, lastRoundEndedAt: '1970-01-01T00:00:03.000Z' };
     const member = { ...node, id: 'node-a11', requests: 0, controlRequests: 1, damaged: 6, scrub } as const;
     let current = report({ members: [{ ...member, condition: 'resyncing', resync }] });
-    metrics.follow(
-      async () => current,
-      clock,
-      () => ({ repaired: 3, postponed: 1, repairedBytes: 300, resyncsServed: 2, resyncsFailed: 0 }),
-    );
+    const at = { directory: 'directory/5', position: '9-1', createdAt: '', advancedAt: '' };
+    metrics.follow(async () => current, clock, {
+      replication: () => ({
+        ...{ repaired: 3, postponed: 1, repairedBytes: 300, resyncsServed: 2, resyncsFailed: 0 },
+      }),
+      consumers: async () => [{ ...at, name: 'index', unread: 7, lagSeconds: 1.5 }],
+    });
     const text = (await metrics.page()).text;
     for (const line of [
       'antipode_resync_to_pull_blobs{member="node-a11"} 9',
@@ -111,6 +113,8 @@ describe('metrics of replicas', () => {
       'antipode_scrub_damaged{member="node-a11"} 6',
       'antipode_scrub_last_round_ended_seconds{member="node-a11"} 3',
       'antipode_repairs_done_total 3',
+      'antipode_feed_unread_changes{consumer="index",directory="directory/5"} 7',
+      'antipode_feed_lag_seconds{consumer="index",directory="directory/5"} 1.5',
       'antipode_repairs_bytes_total 300',
       'antipode_resync_served_total 2',
     ])
