@@ -9,6 +9,7 @@ import { LRUCache } from 'lru-cache';
 import type { AccountId, BucketId, PairId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import { done, refused, UNKNOWN } from './accounts.ts';
+import { openBucketLookup } from './bucket-lookup.ts';
 import { type Bucket, type Catalog, CatalogUnavailable, type Outcome } from './catalog.ts';
 import { type Directories, directoryForName } from './directories.ts';
 import type { Row } from './link.ts';
@@ -20,9 +21,7 @@ import { type Statement, statement } from './statements.ts';
 const TAKE_BUCKET_NAME = statement('take-bucket-name');
 const READY_BUCKET_NAME = statement('ready-bucket-name');
 const DROP_BUCKET_NAME = statement('drop-bucket-name');
-const FIND_BUCKET_NAME = statement('find-bucket-name');
 const LIST_BUCKET_NAMES = statement('list-bucket-names');
-const FIND_BUCKET = statement('find-bucket');
 const FIND_BUCKETS = statement('find-buckets');
 const CREATE_BUCKET = statement('create-bucket');
 const DELETE_BUCKET = statement('delete-bucket');
@@ -39,6 +38,7 @@ type CreateBucket = Parameters<Catalog['createBucket']>[0];
 export type Buckets = Pick<
   Catalog,
   | 'findBucket'
+  | 'locateBucket'
   | 'listBuckets'
   | 'createBucket'
   | 'deleteBucket'
@@ -48,6 +48,7 @@ export type Buckets = Pick<
 > & {
   /** A commit or a lookup found the bucket gone: it is asked for anew. */
   forget(id: BucketId): void;
+  closeLookup(): void;
 };
 
 export function openBuckets(directories: Directories, o: CatalogOptions): Buckets {
@@ -58,16 +59,12 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
     perf: { now: () => o.clock.monotonic() },
   });
   const names = new LRUCache<BucketId, string>({ max: BUCKETS_CACHED_MAX });
+  const lookup = openBucketLookup(directories, o);
   let generation = 0;
   const forget = (id: BucketId) => {
     generation++;
     const name = names.get(id);
     if (name !== undefined) cache.delete(name);
-  };
-
-  const rowOf = async (id: unknown, pair: PairId): Promise<Bucket | null> => {
-    const [row] = await directories.of(pair).read(FIND_BUCKET, [id]);
-    return row ? bucketOf(row, pair) : null;
   };
 
   /** Carries on from a name that this account holds in state `creating`. */
@@ -118,15 +115,16 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
       if (cached) return cached;
       if (!isStorable(name)) return null;
       const readAt = generation;
-      const [row] = await directories.root.read(FIND_BUCKET_NAME, [name]);
-      if (row?.state !== 'ready') return null;
-      const bucket = await rowOf(row.bucket_id, row.directory as PairId);
+      const { bucket, isFresh } = await lookup.find(name);
       if (!bucket) return null;
       directories.remember(bucket.id, bucket.directory);
       names.set(bucket.id, name);
-      if (generation === readAt) cache.set(name, bucket);
+      if (isFresh && generation === readAt) cache.set(name, bucket);
       return bucket;
     },
+
+    locateBucket: lookup.locate,
+    closeLookup: lookup.close,
 
     /** The root pair's list says which; rows that are gone meanwhile are left out. */
     async listBuckets({ owner, prefix, after, max }) {
@@ -156,7 +154,7 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
         if (name.too_many === true) return refused('too-many-buckets');
         const isMine = (name.owner as AccountId) === b.owner;
         if (name.state === 'creating') return isMine ? await finish(name, b) : refused('exists');
-        if (await rowOf(name.bucket_id, name.directory as PairId))
+        if (await lookup.rowOf(name.bucket_id, name.directory as PairId))
           return refused(isMine ? 'owned-by-you' : 'exists');
         const dropped = await directories.root.write(DROP_BUCKET_NAME, [name.bucket_id]);
         if (dropped === 'unknown') return UNKNOWN;

@@ -10,6 +10,7 @@
  */
 import type { AccountId, BlobId, BucketId, Epoch, MemberId, PairId, UploadId, WriteId } from '../base/ids.ts';
 import type { ClusterCatalog } from './cluster-catalog.ts';
+import type { NamesCatalog } from './names.ts';
 import type { AccessKey, Account } from './principals.ts';
 import type {
   BlobRef,
@@ -26,6 +27,7 @@ import type {
 import type { AccountUsage, BucketUsage, Quota, QuotaChange } from './usage.ts';
 
 export * from './cluster-catalog.ts';
+export * from './names.ts';
 export * from './principals.ts';
 export * from './rows.ts';
 export * from './usage.ts';
@@ -264,7 +266,7 @@ export class CatalogUnavailable extends Error {
 // --------------------------------------------------------------------------------------- the interface
 
 /** With what the catalog keeps about the cluster itself: cluster-catalog.ts. */
-export interface Catalog extends ClusterCatalog {
+export interface Catalog extends ClusterCatalog, NamesCatalog {
   // Accounts and access keys (root pair). Reads may be cached for at most LIMITS.settingsAgeMs.
   findAccessKey(accessKeyId: string): Promise<AccessKey | null>;
   findAccount(id: AccountId): Promise<Account | null>;

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import type { PairId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { NameSearch } from './find-bucket.ts';
 import type { DirectoryLocator } from './locator.ts';
 
 export interface CatalogTimeouts {
@@ -44,10 +45,13 @@ export interface OpenCatalog {
   readonly settingsAgeMs?: number;
   /** How long changes are kept, at least, for consumers of the feed that have not read them. */
   readonly feedWaitMs?: number;
+  /** How directories are asked for a bucket that is not where it should be. Absent: their primaries alone are. */
+  readonly names?: NameSearch;
 }
 
-export type CatalogOptions = Required<Omit<OpenCatalog, 'timeouts' | 'commitDeadlineMs'>> & {
+export type CatalogOptions = Required<Omit<OpenCatalog, 'timeouts' | 'commitDeadlineMs' | 'names'>> & {
   readonly timeouts: CatalogTimeouts;
+  readonly names?: NameSearch;
 };
 
 /** @throws {RangeError} when the deadlines contradict each other */

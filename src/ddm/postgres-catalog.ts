@@ -24,7 +24,7 @@ export type { OpenCatalog } from './options.ts';
 export async function openCatalog(open: OpenCatalog): Promise<Catalog & ChangeFeed> {
   const o = completeOptions(open);
   const directories = new Directories(o);
-  const { forget, ...buckets } = openBuckets(directories, o);
+  const { forget, closeLookup, ...buckets } = openBuckets(directories, o);
   return {
     ...openAccounts(directories, o),
     ...buckets,
@@ -37,6 +37,7 @@ export async function openCatalog(open: OpenCatalog): Promise<Catalog & ChangeFe
     ...openBlobs(directories),
     ...openOutbox(directories),
     async close() {
+      closeLookup();
       directories.close();
     },
   };

@@ -19,9 +19,11 @@ import {
   ANSWER_BYTES_MAX,
   agentRefusal,
   agentStatus,
+  SEARCH_PATH,
   STATUS_PATH,
   SYNCHRONOUS_PATH,
   type SynchronousOrder,
+  searchAnswer,
 } from './agent-protocol.ts';
 
 export interface AgentClientOptions {
@@ -38,6 +40,8 @@ export interface AgentClient {
   status(): Promise<AgentStatus>;
   /** @throws {AgentRefused} and as `status` does; the outcome is then not known */
   setSynchronous(order: SynchronousOrder): Promise<AgentStatus>;
+  /** A question of a search and its answer, as twin/search-wire.ts seals them. @throws {Error} when it keeps silent, too */
+  search(question: Buffer, signal: AbortSignal): Promise<Buffer>;
 }
 
 export class AgentRefused extends Error {
@@ -55,8 +59,8 @@ const ORDER_MS = 8_000;
 
 export function createAgentClient(o: AgentClientOptions): AgentClient {
   const key = clusterKey(o.secret);
-  const call = (method: string, target: string, body: Buffer, deadlineMs: number) =>
-    exchange(o, key, { method, target, body, deadlineMs });
+  const call = (method: string, target: string, body: Buffer, deadlineMs: number, signal?: AbortSignal) =>
+    exchange(o, key, { method, target, body, deadlineMs, ...(signal ? { signal } : {}) });
   return {
     member: o.member,
     async status() {
@@ -71,6 +75,11 @@ export function createAgentClient(o: AgentClientOptions): AgentClient {
       if (status !== 200) throw new Error(`the agent of ${o.member} answered ${status}`);
       return agentStatus.parse(json);
     },
+    async search(question, signal) {
+      const { status, json } = await call('POST', SEARCH_PATH, question, STATUS_MS, signal);
+      if (status !== 200) throw new Error(`the agent of ${o.member} gave no answer`);
+      return Buffer.from(searchAnswer.parse(json).answer, 'base64');
+    },
   };
 }
 
@@ -79,12 +88,13 @@ interface CallParts {
   readonly target: string;
   readonly body: Buffer;
   readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
 }
 
 async function exchange(
   { member, host, port, clock }: AgentClientOptions,
   key: ReturnType<typeof clusterKey>,
-  { method, target, body, deadlineMs }: CallParts,
+  { method, target, body, deadlineMs, signal }: CallParts,
 ): Promise<{ status: number; json: unknown }> {
   const nonce = newNonce();
   const bodyDigest = body.length === 0 ? '' : createHash('sha256').update(body).digest('hex');
@@ -94,7 +104,7 @@ async function exchange(
     ...(body.length === 0 ? {} : { [BODY_DIGEST_HEADER]: bodyDigest }),
     'content-length': String(body.length),
   };
-  const answered = await send({ host, port, method, path: target, headers }, body, deadlineMs);
+  const answered = await send({ host, port, method, path: target, headers }, body, deadlineMs, signal);
   const text = (name: string): string => {
     const value = answered.headers[name];
     return typeof value === 'string' ? value : '';
@@ -123,11 +133,13 @@ function send(
   options: { host: string; port: number; method: string; path: string; headers: Record<string, string> },
   body: Buffer,
   deadlineMs: number,
+  given?: AbortSignal,
 ): Promise<Answered> {
   return new Promise((resolve, reject) => {
-    const signal = AbortSignal.timeout(deadlineMs);
+    const deadline = AbortSignal.timeout(deadlineMs);
+    const signal = given ? AbortSignal.any([deadline, given]) : deadline;
     const late = (error: Error) =>
-      reject(signal.aborted ? new Error(`no answer within ${deadlineMs} ms`) : error);
+      reject(deadline.aborted ? new Error(`no answer within ${deadlineMs} ms`) : error);
     const req = request({ ...options, agent: false, signal }, (res) => {
       const parts: Buffer[] = [];
       let length = 0;

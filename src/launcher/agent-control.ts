@@ -20,6 +20,7 @@ import {
   type AgentRefusal,
   type AgentStatus,
   ORDER_BYTES_MAX,
+  SEARCH_PATH,
   STATUS_PATH,
   SYNCHRONOUS_PATH,
   type SynchronousOrder,
@@ -34,6 +35,8 @@ export interface AgentControlOptions {
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn' | 'error'>;
   readonly status: () => AgentStatus;
+  /** What this directory says to a question of a search; null: nothing. */
+  readonly answerSearch?: (question: Buffer) => Promise<Buffer | null>;
   readonly setSynchronous: (order: SynchronousOrder) => Promise<AgentStatus | AgentRefusal>;
 }
 
@@ -117,6 +120,10 @@ async function serve(
   try {
     const body = await readBody(req, contentLength, bodyDigest);
     if (method === 'GET' && target === STATUS_PATH) return answer(200, o.status());
+    if (method === 'POST' && target === SEARCH_PATH) {
+      const said = (await o.answerSearch?.(body)) ?? null;
+      return said ? answer(200, { answer: said.toString('base64') }) : answer(404, { problem: 'no answer' });
+    }
     if (method !== 'POST' || target !== SYNCHRONOUS_PATH)
       return answer(404, { problem: 'there is no such call' });
     const order = synchronousOrder.safeParse(JSON.parse(body.toString()));

@@ -21,6 +21,7 @@ import { openAgentControl } from './agent-control.ts';
 import { agentAt, clientOf } from './agent-peers.ts';
 import type { AgentRefusal, AgentStatus, SynchronousOrder } from './agent-protocol.ts';
 import { type RoleRecord, readRole, writeRole } from './agent-role.ts';
+import type { NameAnswers } from './agent-search.ts';
 import { readControlFile } from './control-file.ts';
 import { DirectoryAgent } from './directory-agent.ts';
 import { dropAside, isStandbyFolder, makePrimaryFolder } from './directory-folder.ts';
@@ -52,6 +53,7 @@ export async function startKeeper(
   config: MemberConfig,
   log: Logger,
   binaries: PostgresBinaries,
+  names: Pick<NameAnswers, 'answer'>,
 ): Promise<Keeper> {
   const keeper = new AgentKeeper(config, log, binaries, systemClock);
   const control = await openAgentControl({
@@ -60,6 +62,7 @@ export async function startKeeper(
     secret: readKey(config.secretsDir, 'cluster'),
     ...{ clock: systemClock, log },
     status: () => keeper.status(),
+    answerSearch: names.answer,
     setSynchronous: (order) => keeper.setSynchronous(order),
   });
   const running = keeper.run();

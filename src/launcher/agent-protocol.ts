@@ -11,6 +11,8 @@ import { z } from 'zod';
 export const AGENT_PORT = 7_101;
 export const STATUS_PATH = '/v1/directory/status';
 export const SYNCHRONOUS_PATH = '/v1/directory/synchronous';
+/** A question of a search as the body (twin/search-wire.ts), answered by `searchAnswer`; silence is 404. */
+export const SEARCH_PATH = '/v1/directory/search';
 export const ORDER_BYTES_MAX = 4_096;
 export const ANSWER_BYTES_MAX = 64 * 1_024;
 
@@ -49,6 +51,8 @@ export const agentStatus = z.object({
   problem: z.string().nullable(),
 });
 export type AgentStatus = z.infer<typeof agentStatus>;
+
+export const searchAnswer = z.object({ answer: z.base64() });
 
 export const synchronousOrder = z.strictObject({
   on: z.boolean(),

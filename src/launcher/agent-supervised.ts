@@ -8,6 +8,7 @@ import type { MemberConfig } from '../config.ts';
 import { type AgentControl, openAgentControl } from './agent-control.ts';
 import { agentAt } from './agent-peers.ts';
 import type { AgentStatus } from './agent-protocol.ts';
+import type { NameAnswers } from './agent-search.ts';
 import { readControlFile } from './control-file.ts';
 import type { AgentOutlet } from './directory-agent.ts';
 import { isStandbyFolder } from './directory-folder.ts';
@@ -56,13 +57,14 @@ export class SupervisedSight implements AgentOutlet {
     if (this.#role?.kind === 'primary') this.#role = { ...this.#role, synchronous: on };
   }
 
-  open(): Promise<AgentControl> {
+  open(names: Pick<NameAnswers, 'answer'>): Promise<AgentControl> {
     return openAgentControl({
       member: this.#config.member,
       ...agentAt(this.#config, this.#config.member),
       secret: readKey(this.#config.secretsDir, 'cluster'),
       ...{ clock: this.#clock, log: this.log },
       status: () => this.#status(),
+      answerSearch: names.answer,
       setSynchronous: async () => 'supervised',
     });
   }

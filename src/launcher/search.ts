@@ -10,11 +10,12 @@ import { createFinder, type FinderOptions, type NodeFinder } from '../dosm/find.
 import { type NodeClient, NodeError, type NodeSearch } from '../nodes/protocol.ts';
 import type { NodeSearchOptions } from '../nodes/server/search.ts';
 import { type ConditionView, FIRST_EPOCH } from '../twin/condition.ts';
+import type { Searcher } from '../twin/search.ts';
 import { type AskMember, createSearcher, StaleAsker } from '../twin/search-asker.ts';
 import { type CenterGroup, type GroupAddress, groupOf, openQuestionPort } from '../twin/search-multicast.ts';
 import { SEARCH_TUNING, type SearchTuning } from '../twin/search-tuning.ts';
 import { searchKey } from '../twin/search-wire.ts';
-import type { Topology } from '../twin/topology.ts';
+import type { MemberKind, Topology } from '../twin/topology.ts';
 
 export type SearchingClient = NodeClient & NodeSearch;
 
@@ -27,13 +28,13 @@ function groupFor(
   return { address: search.groups[center] ?? groupOf(secret, center, address), port: search.port };
 }
 
-/** What the node answers; undefined for one that the topology does not place. */
-export function nodeSearch(
+/** Where a member hears questions; undefined for one that the topology does not place. */
+export function searchPlace(
   config: Pick<MemberConfig, 'search'>,
   topology: Topology,
   member: MemberId,
   secret: Buffer,
-): NodeSearchOptions | undefined {
+): Pick<NodeSearchOptions, 'center' | 'group'> | undefined {
   const self = topology.members.get(member);
   if (!self?.center) return undefined;
   const isListening = config.search.transport !== 'point-to-point';
@@ -56,15 +57,38 @@ export interface FinderParts {
   readonly finderTuning?: FinderOptions['tuning'];
 }
 
-/** Opens no socket before the first search. */
-export function openFinder(parts: FinderParts): NodeFinder {
-  const { config, secret, topology, conditions, clients, clock, log } = parts;
-  const nodes = [...topology.members.values()].filter(({ kind }) => kind === 'node');
+/** Asks members of one kind. Opens no socket before the first search. */
+export function openSearcher(
+  parts: Pick<FinderParts, 'config' | 'secret' | 'topology' | 'clock' | 'log' | 'tuning'> & {
+    readonly kind: MemberKind;
+    readonly askMember: AskMember;
+    readonly epochOf: (member: MemberId) => Epoch;
+  },
+): Searcher {
+  const { config, secret, topology, clock, log, askMember, epochOf } = parts;
   const groups = new Map<string, CenterGroup>();
-  for (const { center, address } of nodes) {
-    if (center === null || groups.has(center)) continue;
+  for (const { kind, center, address } of topology.members.values()) {
+    if (kind !== parts.kind || center === null || groups.has(center)) continue;
     groups.set(center, { group: groupFor(config, secret, center, address), towards: address });
   }
+  const { transport, ttl, address, waitMs } = config.search;
+  const onError = (error: Error): void => log.warn({ err: error }, 'searches: a socket failed');
+  return createSearcher({
+    mode: transport,
+    key: searchKey(secret),
+    clock,
+    multicast:
+      transport === 'point-to-point'
+        ? null
+        : openQuestionPort({ groups, ttl, address: address ?? null, onError }),
+    askMember,
+    epochOf,
+    tuning: { ...patientTuning(waitMs), ...parts.tuning },
+  });
+}
+
+export function openFinder(parts: FinderParts): NodeFinder {
+  const { topology, conditions, clients, clock, log } = parts;
   const pairIds = new Map<MemberId, PairId>();
   const epochOf = (member: MemberId): Epoch => {
     const pair = pairIds.get(member) ?? pairIdOf(topology, member);
@@ -72,24 +96,7 @@ export function openFinder(parts: FinderParts): NodeFinder {
     pairIds.set(member, pair);
     return conditions.epochOf(pair);
   };
-  const { transport, ttl, address, waitMs } = config.search;
-  const searcher = createSearcher({
-    mode: transport,
-    key: searchKey(secret),
-    clock,
-    multicast:
-      transport === 'point-to-point'
-        ? null
-        : openQuestionPort({
-            groups,
-            ttl,
-            address: address ?? null,
-            onError: (error) => log.warn({ err: error }, 'searches: a socket failed'),
-          }),
-    askMember: askClients(clients, epochOf),
-    epochOf,
-    tuning: { ...patientTuning(waitMs), ...parts.tuning },
-  });
+  const searcher = openSearcher({ ...parts, kind: 'node', askMember: askClients(clients, epochOf), epochOf });
   const { onSearched, finderTuning } = parts;
   return createFinder({
     topology,

@@ -6,6 +6,7 @@ import type { AccountId, BucketId, PairId, UploadId } from '../../src/base/ids.t
 import { LIMITS } from '../../src/base/limits.ts';
 import {
   type Bucket,
+  type BucketLocation,
   CatalogUnavailable,
   type DefaultRetention,
   type Durability,
@@ -77,6 +78,12 @@ export class ModelBuckets {
   async findBucket(name: string): Promise<Bucket | null> {
     for (const row of this.buckets.values()) if (row.bucket.name === name) return row.bucket;
     return null;
+  }
+
+  async locateBucket(name: string): Promise<BucketLocation> {
+    const bucket = await this.findBucket(name);
+    const [computed, outcome] = ['directory/5' as PairId, bucket ? 'found' : 'nowhere'] as const;
+    return { computed, listed: bucket && computed, outcome, bucket, steps: [] };
   }
 
   async listBuckets(query: { owner?: AccountId; prefix: string; after: string; max: number }) {

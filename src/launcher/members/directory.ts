@@ -4,8 +4,10 @@
  */
 import { chmodSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { systemClock } from '../../base/clock.ts';
 import type { MemberConfig } from '../../config.ts';
 import { startKeeper } from '../agent-keeper.ts';
+import { type NameAnswers, openAgentSearch } from '../agent-search.ts';
 import { SupervisedSight } from '../agent-supervised.ts';
 import { DirectoryAgent } from '../directory-agent.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
@@ -35,15 +37,17 @@ export async function runDirectory(config: MemberConfig): Promise<void> {
       agent.setSynchronous(message.on);
     }
   });
-  await answerOthers(sight, proc);
+  const names = await openAgentSearch(config, { clock: systemClock, log: proc.log });
+  proc.onEnd(() => names.close());
+  await answerOthers(sight, names, proc);
   proc.send({ type: 'listening' });
   proc.send({ type: 'ready', ports: {} });
 }
 
 /** A port that is taken keeps no directory from its work: the supervisor's own gateway needs none. */
-async function answerOthers(sight: SupervisedSight, proc: MemberProcess): Promise<void> {
+async function answerOthers(sight: SupervisedSight, names: NameAnswers, proc: MemberProcess): Promise<void> {
   try {
-    const control = await sight.open();
+    const control = await sight.open(names);
     proc.onEnd(() => control.close());
   } catch (error) {
     proc.log.warn({ err: error }, 'gateways that the supervisor did not start cannot ask this directory');
@@ -56,7 +60,9 @@ async function keepItself(
   binaries: PostgresBinaries,
 ): Promise<void> {
   try {
-    const keeper = await startKeeper(config, proc.log, binaries);
+    const names = await openAgentSearch(config, { clock: systemClock, log: proc.log });
+    proc.onEnd(() => names.close());
+    const keeper = await startKeeper(config, proc.log, binaries, names);
     proc.onEnd(() => keeper.end());
   } catch (error) {
     const { code, syscall, message } = error as NodeJS.ErrnoException & { address?: string; port?: number };

@@ -31,6 +31,7 @@ import { openPairs } from '../gateway-pairs.ts';
 import { openReplication } from '../gateway-replication.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
 import type { NewNode } from '../messages.ts';
+import { openNameSearch } from '../name-search.ts';
 import { ensureRoot } from '../root-account.ts';
 import { openFinder, type SearchingClient } from '../search.ts';
 import { readKey, readRootCredentials } from '../secrets.ts';
@@ -63,6 +64,11 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   });
 
   await migrateAll(proc, directories);
+  const names = openNameSearch({
+    ...{ config, secret, topology, clock, log },
+    members: () => directories.members(),
+  });
+  proc.onEnd(() => names.searcher.close());
   const catalog = await openCatalog({
     root: directories.root,
     locator: directories,
@@ -71,6 +77,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     commitDeadlineMs: settings.commitDeadlineMs,
     feedWaitMs: settings.feedWaitMs,
     intentMs: settings.intentMs,
+    names,
   });
   proc.onEnd(() => catalog.close());
   const self = config.member as MemberId;

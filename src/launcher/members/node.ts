@@ -7,7 +7,7 @@ import { startNode } from '../../nodes/server.ts';
 import { buildTopology } from '../../twin/load.ts';
 import { NODE_DISK_THREADS } from '../child.ts';
 import { memberProcess } from '../member.ts';
-import { nodeSearch } from '../search.ts';
+import { searchPlace } from '../search.ts';
 import { readKey } from '../secrets.ts';
 
 export async function runNode(config: MemberConfig): Promise<void> {
@@ -18,7 +18,7 @@ export async function runNode(config: MemberConfig): Promise<void> {
   });
   const self = config.cluster.members.find((m) => m.id === config.member)!;
   const secret = readKey(config.secretsDir, 'cluster');
-  const search = nodeSearch(config, buildTopology(config.cluster), config.member as MemberId, secret);
+  const search = searchPlace(config, buildTopology(config.cluster), config.member as MemberId, secret);
   const node = await startNode({
     member: config.member as MemberId,
     host: self.address,

@@ -14,7 +14,7 @@ import { promisify } from 'node:util';
 import type { MemberId, PairId } from '../../../src/base/ids.ts';
 import type { SearchConfig } from '../../../src/config.ts';
 import type { TracedBlob } from '../../../src/dosm/find.ts';
-import { nodeSearch } from '../../../src/launcher/search.ts';
+import { searchPlace } from '../../../src/launcher/search.ts';
 import { buildTopology, type TopologyConfig } from '../../../src/twin/load.ts';
 import type { SearchMode } from '../../../src/twin/search.ts';
 import { NetLab, netnsProblem } from '../../harness/netns.ts';
@@ -53,7 +53,7 @@ describe('searches on networks', { skip: problem ?? false }, () => {
   const startNodes = async (topology: TopologyConfig, places: readonly Place[], ttl: number) => {
     const search: SearchConfig = { transport: 'auto', port: 7_180, groups: {}, waitMs: 150, ttl };
     for (const { member, address, space } of places) {
-      const own = nodeSearch({ search }, buildTopology(topology), member, secret)!;
+      const own = searchPlace({ search }, buildTopology(topology), member, secret)!;
       const facts = {
         member,
         host: address,

@@ -13,7 +13,7 @@ import type { SearchConfig } from '../../../src/config.ts';
 import type { BlobRef } from '../../../src/ddm/catalog.ts';
 import { createDosm, type GatewayDosm } from '../../../src/dosm/create.ts';
 import type { NodeFinder, TracedBlob } from '../../../src/dosm/find.ts';
-import { nodeSearch, openFinder } from '../../../src/launcher/search.ts';
+import { openFinder, searchPlace } from '../../../src/launcher/search.ts';
 import { createNodeClient } from '../../../src/nodes/client.ts';
 import { digest } from '../../../src/nodes/digest-tree.ts';
 import type { NodeDeadlines } from '../../../src/nodes/protocol.ts';
@@ -95,7 +95,7 @@ export async function startSearchRig(options: { centers: 1 | 2 }): Promise<Searc
   const nodes = new Map<MemberId, NodeProcess>();
   const draft = topologyWith(new Map());
   for (const { member, host } of places) {
-    const own = nodeSearch({ search }, draft, member, secret)!;
+    const own = searchPlace({ search }, draft, member, secret)!;
     const secretHex = secret.toString('hex');
     nodes.set(
       member,
@@ -124,7 +124,7 @@ export async function startSearchRig(options: { centers: 1 | 2 }): Promise<Searc
   const ears: GroupEar[] = [];
   const log = pino({ level: 'silent' });
   const groupOf = (center: string) =>
-    nodeSearch({ search }, topology, center === 'b' ? B1 : A1, secret)!.group!;
+    searchPlace({ search }, topology, center === 'b' ? B1 : A1, secret)!.group!;
 
   return {
     topology,
