@@ -31,6 +31,8 @@ const FIND_STORE = statement('find-store');
 const LEASE_RESYNC = statement('lease-resync');
 const LIST_RESYNCS = statement('list-resyncs');
 const RAISE_PAIR_EPOCHS = statement('raise-pair-epochs');
+const LEARN_TOPOLOGY = statement('learn-topology');
+const LEARN_CONDITIONS = statement('learn-conditions');
 const SET_PAIR_WEIGHT = statement('set-pair-weight');
 const PAIR_WEIGHTS = statement('pair-weights');
 const KNOWN_PAIRS = statement('known-pairs');
@@ -124,14 +126,33 @@ const named = (subject: ConditionChange['subject']) =>
 
 export function openConditions(directories: Directories, log: CatalogOptions['log']): ConditionRecord {
   /** The root's own copy is written with the record; one that is away gets it with the next change, or the next gateway. */
-  const carryEpochs = async ({ pairEpochs }: Conditions) => {
+  const carryEpochs = async ({ epoch, members, pairEpochs }: Conditions) => {
+    const states = Object.fromEntries([...members].map(([member, { state }]) => [member, state]));
     for (const directory of directories.all()) {
       if (directory === directories.root) continue;
       try {
         certain(await directory.write(RAISE_PAIR_EPOCHS, [JSON.stringify(Object.fromEntries(pairEpochs))]));
+        certain(await directory.write(LEARN_CONDITIONS, [JSON.stringify({ epoch, states })]));
       } catch (error) {
         if (!(error instanceof CatalogUnavailable)) throw error;
         log.warn({ pair: directory.pair, err: error }, 'a directory has not heard of the new epochs');
+      }
+    }
+  };
+
+  /** So that each directory's views can say who is meant; the record itself is the root's. */
+  const carryTopology = async (topology: Topology) => {
+    const { pairs, members } = topologyDocument(topology);
+    const kindOf = new Map(pairs.map(({ id, kind }) => [id, kind]));
+    for (const directory of directories.all()) {
+      const known =
+        directory === directories.root ? [] : members.map((m) => ({ ...m, kind: kindOf.get(m.pair!) }));
+      try {
+        const document = { pair: directory.pair, members: known };
+        certain(await directory.write(LEARN_TOPOLOGY, [operationJson(document)]));
+      } catch (error) {
+        if (!(error instanceof CatalogUnavailable)) throw error;
+        log.warn({ pair: directory.pair, err: error }, 'a directory has not heard of the topology');
       }
     }
   };
@@ -162,6 +183,7 @@ export function openConditions(directories: Directories, log: CatalogOptions['lo
     async registerTopology(topology) {
       const values = [operationJson(topologyDocument(topology))];
       certain(await directories.root.write(REGISTER_TOPOLOGY, values));
+      await carryTopology(topology);
       if (directories.pairs().length > 1) await carryEpochs(await readConditions());
     },
 

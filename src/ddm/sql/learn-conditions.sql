@@ -1,0 +1,1 @@
+SELECT antipode.learn_conditions($1)
