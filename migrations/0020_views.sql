@@ -424,7 +424,7 @@ COMMENT ON COLUMN catalog.exceptions.member IS 'The member that lacks the replic
 COMMENT ON COLUMN catalog.exceptions.reason IS 'handoff: written while the member was away, another node stands for it; lag: acknowledged after one replica, the other follows; missing: should be there and is not; corrupt: is there and does not verify; lost: no replica was found anywhere; unreplicated: a directory is out, commits are on its twin alone';
 COMMENT ON COLUMN catalog.exceptions.since IS 'When it was noted';
 COMMENT ON COLUMN catalog.exceptions.attempts IS 'How often its repair was begun';
-COMMENT ON COLUMN catalog.exceptions.last_error IS 'Why the last attempt failed';
+COMMENT ON COLUMN catalog.exceptions.last_error IS 'Why the last attempt failed, or why the directory is out';
 COMMENT ON COLUMN catalog.exceptions.found_by IS 'What noted it: write, read, scrub, verify, resync, search, directory';
 COMMENT ON COLUMN catalog.exceptions.size IS 'Bytes of the blob';
 COMMENT ON COLUMN catalog.exceptions.bucket IS 'The bucket of a version or open upload that names the blob';

@@ -567,7 +567,7 @@ VIEW catalog.exceptions (
   reason text -- handoff: written while the member was away, another node stands for it; lag: acknowledged after one replica, the other follows; missing: should be there and is not; corrupt: is there and does not verify; lost: no replica was found anywhere; unreplicated: a directory is out, commits are on its twin alone,
   since timestamp with time zone -- When it was noted,
   attempts integer -- How often its repair was begun,
-  last_error text -- Why the last attempt failed,
+  last_error text -- Why the last attempt failed, or why the directory is out,
   found_by text -- What noted it: write, read, scrub, verify, resync, search, directory,
   size bigint -- Bytes of the blob,
   bucket text -- The bucket of a version or open upload that names the blob,
