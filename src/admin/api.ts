@@ -140,6 +140,16 @@ export interface ReplicaReport {
   readonly offMap?: true;
 }
 
+/** One step of a search for a bucket: pairs are asked for its row, members who has it. */
+export interface NameSearchReport
+  extends Pick<SearchReport, 'asked' | 'foundAt' | 'silent' | 'leftOut' | 'ms'> {
+  readonly step: 'computed-pair' | SearchReport['step'] | 'remembered-pair' | 'other-pairs';
+  readonly center: string | null;
+  readonly transport: SearchReport['transport'] | 'catalog';
+  /** `not confirmed`: a member says that it has it, and the primary of its pair does not give it. */
+  readonly answer: SearchReport['answer'] | 'not confirmed';
+}
+
 /** One step of a search: one center, one transport. */
 export interface SearchReport {
   /** In the order of the search; in a store with one center there is one of them. */
@@ -166,7 +176,19 @@ export interface BlobReport {
   readonly search: readonly SearchReport[];
 }
 
+/** Which directory pair has the bucket. */
+export interface NameReport {
+  /** By the name alone. */
+  readonly computed: string;
+  /** By the root pair's list; null: it does not name the bucket. */
+  readonly listed: string | null | 'unknown';
+  readonly pair: string;
+  /** The search's steps, when the bucket was not where the list says, or the search was asked for. */
+  readonly search: readonly NameSearchReport[];
+}
+
 export interface LocateReport {
+  readonly directory: NameReport;
   readonly bucket: string;
   readonly key: string;
   readonly versionId: string;

@@ -1,5 +1,5 @@
 /**
- * Where the bytes of an object are: what the catalog's row says (the map, and what is recorded off it), what each of
+ * Where an object is: which directory pair has its bucket, and where its bytes are: what the catalog's row says (the map, and what is recorded off it), what each of
  * those nodes says when it is asked now, and, where a replica of the map is missing, what a search finds. Never fails
  * because a node is down: its answer is then `unreachable`.
  */
@@ -13,7 +13,7 @@ import type { Topology } from '../twin/topology.ts';
 import type { BlobReport, LocateReport, ReplicaReport, SearchReport } from './api.ts';
 
 export interface LocateSources {
-  readonly catalog: Pick<Catalog, 'findBucket' | 'findVersion' | 'readManifest'>;
+  readonly catalog: Pick<Catalog, 'findBucket' | 'locateBucket' | 'findVersion' | 'readManifest'>;
   readonly clients: ReadonlyMap<MemberId, Pick<NodeClient, 'stat'>>;
   readonly topology: Topology;
   readonly clock: Clock;
@@ -40,16 +40,17 @@ export async function locateObject(sources: LocateSources, query: LocateQuery): 
   const bucket = await sources.catalog.findBucket(query.bucket);
   const version = bucket && (await sources.catalog.findVersion(bucket.id, query.key, query.versionId));
   if (!bucket || !version) return null;
+  const search = query.search ?? false;
+  const { computed, listed, steps } = await sources.catalog.locateBucket(query.bucket, { search });
+  const directory = { computed, listed, pair: bucket.directory, search: steps };
   const refs = await blobsOf(sources.catalog, bucket, version);
   const blobs: BlobReport[] = [];
   for (let i = 0; i < Math.min(refs.length, BLOBS_MAX); i += BLOBS_AT_ONCE) {
     const batch = refs.slice(i, Math.min(i + BLOBS_AT_ONCE, BLOBS_MAX));
-    blobs.push(
-      ...(await Promise.all(batch.map((blob) => describeBlob(sources, blob, query.search ?? false)))),
-    );
+    blobs.push(...(await Promise.all(batch.map((blob) => describeBlob(sources, blob, search)))));
   }
   const { key, versionId, size } = version;
-  return { bucket: bucket.name, key, versionId, size, blobs, truncated: refs.length > BLOBS_MAX };
+  return { directory, bucket: bucket.name, key, versionId, size, blobs, truncated: refs.length > BLOBS_MAX };
 }
 
 async function blobsOf(

@@ -13,8 +13,8 @@ export interface Metrics {
   observe(record: RequestRecord): void;
   /** S3 requests answered since the process started. */
   requests(): number;
-  /** A search for a blob has ended. */
-  searched(outcome: 'found' | 'nowhere' | 'unknown'): void;
+  /** A search has ended. */
+  searched(kind: 'blob' | 'bucket', outcome: 'found' | 'nowhere' | 'unknown'): void;
   /** From now on pages show nodes and pairs as well. */
   follow(
     status: () => Promise<StatusReport>,
@@ -57,8 +57,8 @@ export function createMetrics(): Metrics {
   });
   const searches = new Counter({
     name: 'antipode_searches_total',
-    help: 'Searches for blobs that were not where the map says, by outcome',
-    labelNames: ['outcome'],
+    help: 'Searches for blobs and buckets that were not where the map says, by outcome',
+    labelNames: ['kind', 'outcome'],
     registers,
   });
   const members = createMemberGauges(registers);
@@ -75,7 +75,7 @@ export function createMetrics(): Metrics {
       bytes.inc({ direction: 'out' }, record.bytesOut);
     },
     requests: () => answered,
-    searched: (outcome) => searches.inc({ outcome }),
+    searched: (kind, outcome) => searches.inc({ kind, outcome }),
     follow(status, clock, { replication = () => null, consumers = async () => [] } = {}) {
       let askedAt = Number.NEGATIVE_INFINITY;
       let answer: Promise<void> = Promise.resolve();
@@ -185,7 +185,15 @@ function createMemberGauges(registers: Registry[]): (report: StatusReport) => vo
     help: 'Pairs of twins of which not both serve',
     registers,
   });
+  const redundant = new Gauge({
+    name: 'antipode_pair_redundant',
+    help: '1 while both twins of the pair serve',
+    labelNames: ['pair', 'kind'],
+    registers,
+  });
   return (report) => {
+    for (const { id, kind, state } of report.pairs)
+      redundant.set({ pair: id, kind }, state === 'redundant' ? 1 : 0);
     for (const m of report.members) {
       serving.set({ member: m.id, kind: m.kind }, m.condition === 'serving' ? 1 : 0);
       for (const name of CONDITIONS)

@@ -29,6 +29,8 @@ export interface NameSearch {
   searched(): Searched;
   pairOf(member: MemberId): Pair | undefined;
   pair(id: PairId): Pair | undefined;
+  /** A request's search has ended, whoever shared it. */
+  readonly onSearched?: (outcome: FoundBucket['outcome']) => void;
 }
 
 export interface NameFinder {
@@ -95,6 +97,7 @@ export function createNameFinder(options: NameFinderOptions): NameFinder {
         const found = await run(name, places.get(name), false);
         if (found.bucket) places.set(name, found.bucket.directory);
         else places.delete(name);
+        options.search?.onSearched?.(found.outcome);
         const steps = found.steps.map(({ step, answer }) => `${step}: ${answer}`);
         log.info(
           { name, outcome: found.outcome, pair: found.bucket?.directory, steps },

@@ -24,6 +24,7 @@ export interface NameSearchParts {
   readonly members: () => readonly MemberState[];
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly onSearched?: NonNullable<NameSearch['onSearched']>;
   readonly tuning?: Partial<SearchTuning>;
 }
 
@@ -44,6 +45,7 @@ export function openNameSearch(parts: NameSearchParts): NameSearch {
   });
   return {
     searcher,
+    ...(parts.onSearched ? { onSearched: parts.onSearched } : {}),
     searched() {
       const out = new Map(parts.members().map(({ id, condition }) => [id, condition]));
       return {

@@ -64,9 +64,11 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   });
 
   await migrateAll(proc, directories);
+  const metrics = createMetrics();
   const names = openNameSearch({
     ...{ config, secret, topology, clock, log },
     members: () => directories.members(),
+    onSearched: (outcome) => metrics.searched('bucket', outcome),
   });
   proc.onEnd(() => names.searcher.close());
   const catalog = await openCatalog({
@@ -99,13 +101,12 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     reloadConditions: () => conditions.view.reload(),
   });
   proc.onEnd(() => pairs.close());
-  const metrics = createMetrics();
   const finder = openFinder({
     ...nodes,
     config,
     secret,
     conditions: conditions.view,
-    onSearched: metrics.searched,
+    onSearched: (outcome) => metrics.searched('blob', outcome),
   });
   proc.onEnd(() => finder.close());
   const findings = new Findings({ catalog, clock });

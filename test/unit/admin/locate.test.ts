@@ -6,7 +6,9 @@ import type { BlobId, MemberId, PairId } from '../../../src/base/ids.ts';
 import type {
   BlobRef,
   Bucket,
+  BucketLocation,
   ManifestPart,
+  NameStep,
   ObjectVersion,
   VersionContent,
 } from '../../../src/ddm/catalog.ts';
@@ -29,7 +31,8 @@ function sources(
   const version = { key: 'k', versionId: 'null', size: 10, content } as ObjectVersion;
   const found: LocateSources = {
     catalog: {
-      findBucket: async (name) => (name === 'b' ? ({ id: 1, name: 'b' } as unknown as Bucket) : null),
+      findBucket: async (name) => (name === 'b' ? BUCKET : null),
+      locateBucket: async () => LOCATION,
       findVersion: async (_bucket, key) => (key === 'k' ? version : null),
       readManifest: async () => parts,
     },
@@ -44,6 +47,16 @@ function sources(
   };
   return found;
 }
+const BUCKET = { id: 1, name: 'b', directory: 'directory/6' } as unknown as Bucket;
+const NAME_STEP: NameStep = {
+  ...{ step: 'twin-center', center: 'b', transport: 'multicast', answer: 'found', ms: 2 },
+  ...{ asked: ['directory-b5', 'directory-b6'] as MemberId[], foundAt: ['directory-b6' as MemberId] },
+  ...{ silent: [], leftOut: [] },
+};
+const LOCATION: BucketLocation = {
+  ...{ computed: 'directory/5' as PairId, listed: 'unknown', outcome: 'found' },
+  ...{ bucket: BUCKET, steps: [NAME_STEP] },
+};
 type LocateStat = (id: BlobId) => Promise<InventoryEntry | null>;
 
 const statesOf = async (found: LocateSources) => {
@@ -77,6 +90,9 @@ describe('locateObject', () => {
       { bucket: 'b', key: 'k' },
     );
     assert.deepEqual(report, {
+      directory: {
+        ...{ computed: 'directory/5', listed: 'unknown', pair: 'directory/6', search: [NAME_STEP] },
+      },
       bucket: 'b',
       key: 'k',
       versionId: 'null',
