@@ -72,6 +72,14 @@ TABLE antipode.directory_decision (
 )
 -- GRANT SELECT TO antipode_app
 
+TABLE antipode.identity (
+  id boolean NOT NULL DEFAULT true,
+  catalog uuid NOT NULL DEFAULT gen_random_uuid(),
+  CONSTRAINT identity_id_check CHECK (id),
+  CONSTRAINT identity_pkey PRIMARY KEY (id)
+)
+-- GRANT SELECT TO antipode_app
+
 TABLE antipode.known_member (
   id text COLLATE "C" NOT NULL,
   pair text COLLATE "C" NOT NULL,
@@ -2799,6 +2807,29 @@ BEGIN
   WHERE r.member = p_member AND r.epoch = p_epoch
     AND (r.owner = p_owner OR v_valid AND r.leased_until <= v_now)
   RETURNING r.*;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.raise_epoch(p_pair text, p_epoch bigint, p_by text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_epoch bigint;
+BEGIN
+  SELECT k.epoch INTO v_epoch FROM root.cluster k FOR UPDATE;
+  IF EXISTS (SELECT FROM root.pair p WHERE p.id = p_pair AND p.epoch < p_epoch) THEN
+    v_epoch := greatest(v_epoch, p_epoch) + 1;
+    UPDATE root.cluster SET epoch = v_epoch;
+    UPDATE root.pair p SET epoch = v_epoch WHERE p.id = p_pair;
+    UPDATE antipode.pair_epoch e SET epoch = v_epoch WHERE e.pair = p_pair;
+    INSERT INTO root.condition_history (subject, state, epoch, why, decided_by)
+    SELECT c.subject, c.state, v_epoch, 'a node of ' || p_pair || ' knew epoch ' || p_epoch || ': the catalog is of an earlier time', p_by
+    FROM root.member m JOIN root.condition c ON c.subject = m.id WHERE m.pair_id = p_pair ORDER BY m.id;
+  END IF;
+  RETURN jsonb_build_object('conditions', root.conditions());
 END
 $function$
 

@@ -68,7 +68,7 @@ function topologyDocument(topology: Topology) {
 }
 
 /** Of the document that root.conditions makes. */
-function conditionsOf(document: unknown): Conditions {
+export function conditionsOf(document: unknown): Conditions {
   const { epoch, pairs, conditions } = document as {
     epoch: number;
     pairs: Record<string, number>;

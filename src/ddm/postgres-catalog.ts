@@ -10,6 +10,7 @@ import type { ChangeFeed } from './change-feed.ts';
 import { openConditions } from './conditions.ts';
 import { Directories } from './directories.ts';
 import { openHousekeeping } from './housekeeping.ts';
+import { type IdentityCatalog, openIdentity } from './identity.ts';
 import { openObjects } from './objects.ts';
 import { completeOptions, type OpenCatalog } from './options.ts';
 import { openOutbox } from './outbox.ts';
@@ -20,8 +21,11 @@ import { openUploads } from './uploads.ts';
 export type { DirectoryLocator, PostgresConnection } from './locator.ts';
 export type { OpenCatalog } from './options.ts';
 
+/** The catalog, and what only Postgres has: what gateways need beside it. */
+export type PostgresCatalog = Catalog & ChangeFeed & IdentityCatalog;
+
 /** Deadlines: options.ts. @throws {RangeError} when they make no sense */
-export async function openCatalog(open: OpenCatalog): Promise<Catalog & ChangeFeed> {
+export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
   const o = completeOptions(open);
   const directories = new Directories(o);
   const { forget, closeLookup, ...buckets } = openBuckets(directories, o);
@@ -36,6 +40,7 @@ export async function openCatalog(open: OpenCatalog): Promise<Catalog & ChangeFe
     ...openRepairs(directories),
     ...openBlobs(directories),
     ...openOutbox(directories),
+    ...openIdentity(directories),
     async close() {
       closeLookup();
       directories.close();

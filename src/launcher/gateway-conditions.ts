@@ -10,11 +10,14 @@ import { within } from '../base/within.ts';
 import type { Settings } from '../config.ts';
 import type { ClusterCatalog } from '../ddm/cluster-catalog.ts';
 import { CachedConditions } from '../ddm/condition-view.ts';
+import type { IdentityCatalog } from '../ddm/identity.ts';
+import type { NodeNames } from '../nodes/names-protocol.ts';
 import type { NodeClient, NodeStatus } from '../nodes/protocol.ts';
 import type { Heard, Watched } from '../twin/judge.ts';
 import { type Monitor, startMonitor } from '../twin/monitor.ts';
 import { Suspicion } from '../twin/suspicion.ts';
 import type { Topology } from '../twin/topology.ts';
+import type { CatalogGuard } from './catalog-guard.ts';
 
 export interface GatewayConditionsOptions {
   readonly catalog: Pick<
@@ -25,8 +28,10 @@ export interface GatewayConditionsOptions {
     | 'adoptStore'
     | 'allowReturn'
     | 'conditionHistory'
-  >;
-  readonly clients: ReadonlyMap<MemberId, NodeClient>;
+  > &
+    Pick<IdentityCatalog, 'raiseEpoch'>;
+  readonly clients: ReadonlyMap<MemberId, NodeClient & NodeNames>;
+  readonly guard: Pick<CatalogGuard, 'look'>;
   readonly topology: Topology;
   /** Signs what this gateway declares. */
   readonly self: MemberId;
@@ -62,7 +67,10 @@ export async function openConditions(o: GatewayConditionsOptions): Promise<Gatew
     watched: watchedNodes(topology),
     conditions: view,
     suspicion,
-    probe: async (member) => heardOf(await clientOf(o, member).status()),
+    probe: async (member) => {
+      const status = await clientOf(o, member).status();
+      return heardOf(status, await o.guard.look(clientOf(o, member), status));
+    },
     tell: async (member, told) => heardOf(await clientOf(o, member).setCondition(told)),
     declare: async (declaration) => {
       const change = { ...declaration, decidedBy: o.self };
@@ -75,6 +83,9 @@ export async function openConditions(o: GatewayConditionsOptions): Promise<Gatew
     adoptStore: async (member, storeId) => {
       await within(clock, CHANGE_MS, catalog.adoptStore(member, storeId));
       await view.reload();
+    },
+    raiseEpoch: async (pair, known) => {
+      view.take(await within(clock, CHANGE_MS, catalog.raiseEpoch(pair, known, o.self)));
     },
     ...{ clock, random, log, timings: settings },
   });
@@ -121,10 +132,13 @@ export function watchedNodes(topology: Topology): readonly Watched[] {
     );
 }
 
-function clientOf({ clients }: GatewayConditionsOptions, member: MemberId): NodeClient {
+function clientOf({ clients }: GatewayConditionsOptions, member: MemberId): NodeClient & NodeNames {
   const client = clients.get(member);
   if (!client) throw new Error(`no client for ${member}`);
   return client;
 }
 
-const heardOf = ({ state, epoch, storeId }: NodeStatus): Heard => ({ state, epoch, storeId });
+const heardOf = ({ state, epoch, storeId }: NodeStatus, foreign: string | null = null): Heard => ({
+  ...{ state, epoch, storeId },
+  ...(foreign === null ? {} : { foreign }),
+});

@@ -81,6 +81,8 @@ export type FromMember =
   /** Cannot run, and trying again will not help. */
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'progress'; readonly step: string; readonly ms: number }
+  /** For the person who started the store: something has to be done. */
+  | { readonly type: 'notice'; readonly message: string }
   /** Directories: Postgres runs in the role of that turn, or has ended. */
   | {
       readonly type: 'postgres';

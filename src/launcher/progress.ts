@@ -6,6 +6,8 @@ export interface Progress {
   /** Time since the step before, or the one given. */
   step(what: string, ms?: number): void;
   print(line: string): void;
+  /** Something that a person has to do, on standard error. */
+  notice(message: string): void;
 }
 
 export function openProgress(): Progress {
@@ -18,6 +20,7 @@ export function openProgress(): Progress {
       if (ms === undefined) lastAt = now;
       process.stderr.write(`  ${String(Math.round(now - startedAt)).padStart(6)} ms  ${what} (${took} ms)\n`);
     },
+    notice: (message) => void process.stderr.write(`antipode: ${message}\n`),
     print: (line) => void process.stdout.write(`${line}\n`),
   };
 }

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Epoch, MemberId, PairId } from '../base/ids.ts';
 import type { MemberConfig } from '../config.ts';
 import { createFinder, type FinderOptions, type NodeFinder } from '../dosm/find.ts';
+import type { NodeNames } from '../nodes/names-protocol.ts';
 import { type NodeClient, NodeError, type NodeSearch } from '../nodes/protocol.ts';
 import type { NodeSearchOptions } from '../nodes/server/search.ts';
 import { type ConditionView, FIRST_EPOCH } from '../twin/condition.ts';
@@ -17,7 +18,7 @@ import { SEARCH_TUNING, type SearchTuning } from '../twin/search-tuning.ts';
 import { searchKey } from '../twin/search-wire.ts';
 import type { MemberKind, Topology } from '../twin/topology.ts';
 
-export type SearchingClient = NodeClient & NodeSearch;
+export type SearchingClient = NodeClient & NodeSearch & NodeNames;
 
 function groupFor(
   { search }: Pick<MemberConfig, 'search'>,

@@ -180,6 +180,7 @@ export class Supervisor {
   #heard(member: PlannedMember, message: FromMember): void {
     if (message.type === 'refused') this.#fail(new ConfigError(message.message));
     else if (message.type === 'progress') this.#progress.step(message.step, message.ms);
+    else if (message.type === 'notice') this.#progress.notice(message.message);
     else if (message.type === 'listening') this.#changed();
     else if (message.type === 'add-nodes') void this.#addNodes();
     else if (message.type === 'ready') {

@@ -7,14 +7,16 @@ import type { Clock } from '../base/clock.ts';
 import type { BlobId, Epoch, MemberId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Connection, type RequestParts } from './client/connection.ts';
-import { controlCall, json, nodeControl, query, understood } from './client/control-calls.ts';
+import { catalogQuery, controlCall, json, nodeControl, query, understood } from './client/control-calls.ts';
 import { type ExchangeOptions, exchange } from './client/exchange.ts';
 import { failureOf } from './client/failures.ts';
+import { nodeNames } from './client/names-calls.ts';
 import { OneShotWriter } from './client/one-shot-writer.ts';
 import { HeldReader, StreamReader } from './client/readers.ts';
 import { StreamWriter } from './client/stream-writer.ts';
 import { entryFromJson, intentToHeader } from './entry-codec.ts';
 import { isChunkRange, putBodyBytes } from './framing.ts';
+import type { NodeNames } from './names-protocol.ts';
 import {
   type NodeClient,
   type NodeDeadlines,
@@ -30,11 +32,16 @@ export interface NodeClientOptions {
   readonly secret: Buffer;
   readonly deadlines: NodeDeadlines;
   readonly clock: Clock;
+  /**
+   * The catalog that this client speaks for; null: not known yet, and nothing is removed before it is. Absent: tools and
+   * tests, which speak for none.
+   */
+  readonly catalogId?: () => string | null;
 }
 
 const withEpoch = (epoch: Epoch | undefined): { epoch?: Epoch } => (epoch === undefined ? {} : { epoch });
 
-export function createNodeClient(options: NodeClientOptions): NodeClient & NodeSearch {
+export function createNodeClient(options: NodeClientOptions): NodeClient & NodeSearch & NodeNames {
   const { member, deadlines } = options;
   const connection = new Connection({ ...options, connectMs: deadlines.connectMs });
   const control = controlCall(connection, deadlines);
@@ -45,7 +52,8 @@ export function createNodeClient(options: NodeClientOptions): NodeClient & NodeS
   };
 
   return {
-    ...nodeControl(connection, deadlines, control),
+    ...nodeControl(connection, deadlines, control, options.catalogId),
+    ...nodeNames(control),
     member,
     async write(id, size, intent, { epoch, signal, oneShot = size <= LIMITS.chunkBytes } = {}) {
       if (oneShot && size > LIMITS.chunkBytes) throw new RangeError('oneShot is for blobs of one chunk');
@@ -93,7 +101,8 @@ export function createNodeClient(options: NodeClientOptions): NodeClient & NodeS
       return understood(connection, () => entryFromJson(answer));
     },
     confirm: (ids) => post('/v1/confirm', ids),
-    delete: (ids, { epoch } = {}) => post('/v1/delete', ids, epoch),
+    delete: async (ids, { epoch } = {}) =>
+      post(`/v1/delete${query(catalogQuery(connection, options.catalogId))}`, ids, epoch),
     async pending({ before, max, after }) {
       const oldest = Math.max(0, Math.ceil(before));
       const answer = await control({

@@ -30,6 +30,11 @@ export const conditionFromJson = (value: unknown): { state: NodeState; epoch: Ep
   return { state, epoch: epoch as Epoch };
 };
 
+const catalogIdSchema = z.string().regex(/^[0-9a-f-]{36}$/);
+const catalogSchema = z.object({ id: catalogIdSchema, instead: catalogIdSchema.optional() });
+export const catalogFromJson = (value: unknown): { id: string; instead?: string | undefined } =>
+  catalogSchema.parse(value);
+
 const rateSchema = z.number().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const pullSchema = z.object({
   sources: z

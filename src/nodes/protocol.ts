@@ -105,6 +105,8 @@ export interface NodeStatus {
   readonly damaged: number;
   readonly scrub: ScrubStatus;
   readonly pid: number;
+  /** The catalog whose blobs these are; null until a gateway has said so. */
+  readonly catalog?: string | null;
 }
 
 export interface NodeDeadlines {

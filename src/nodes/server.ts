@@ -4,7 +4,7 @@
  *             POST /v1/search                                               server/search.ts
  *   control   GET /v1/blobs/ID with purpose=replication; GET /v1/blobs/ID/record, /v1/pending, /v1/inventory, /v1/status;
  *             POST /v1/confirm                                              server/control.ts
- *             POST /v1/condition, /v1/pull, /v1/drop, /v1/check, /v1/damage/forget, /v1/scrub;
+ *             POST /v1/condition, /v1/catalog, /v1/pull, /v1/drop, /v1/check, /v1/damage/forget, /v1/scrub;
  *             GET /v1/digests, /v1/damage                                   server/replication.ts
  * Invariants: nothing is routed, read or answered before the request's MAC was verified (a stranger gets an empty 403
  * and a closed connection, whatever they ask for); a data request has no effect unless the node's condition admits it

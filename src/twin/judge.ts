@@ -16,6 +16,8 @@ export interface Heard {
   readonly epoch?: Epoch;
   /** Of its data folder: random, made with it. */
   readonly storeId?: string;
+  /** Why it must not be admitted, whatever the record says of it. */
+  readonly foreign?: string;
 }
 
 export interface Watched {
@@ -171,6 +173,7 @@ export function admission(conditions: Conditions, w: Watched, heard: Heard): Adm
   const condition = conditions.members.get(w.member);
   const epoch = conditions.pairEpochs.get(w.pair);
   if (!condition || epoch === undefined || heard.state === undefined) return { do: 'nothing' };
+  if (heard.foreign !== undefined) return { do: 'refuse', why: heard.foreign };
   if (heard.epoch !== undefined && heard.epoch > epoch) return { do: 'reload', epoch: heard.epoch };
   if (condition.state === 'serving') {
     if (condition.storeId === null && heard.storeId !== undefined)

@@ -8,7 +8,7 @@
  */
 import type { Logger } from 'pino';
 import { type Clock, OVER, type Random } from '../base/clock.ts';
-import type { Epoch, MemberId } from '../base/ids.ts';
+import type { Epoch, MemberId, PairId } from '../base/ids.ts';
 import { within } from '../base/within.ts';
 import type { ConditionView } from './condition.ts';
 import {
@@ -60,6 +60,8 @@ export interface MonitorOptions {
   readonly declare: (declaration: Declaration) => Promise<Refusal | null>;
   /** Records the data folder of a member that serves and has none recorded; the view is up to date afterwards. */
   readonly adoptStore: (member: MemberId, storeId: string) => Promise<void>;
+  /** The record has been read anew and the member still knows a later epoch of its pair: it goes on above that one. */
+  readonly raiseEpoch?: (pair: PairId, known: Epoch) => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
@@ -73,7 +75,10 @@ export interface Monitor {
   notAdmitted(member: MemberId): string | null;
   /** Tells members now what the record says of them: after a change that somebody else in this process has made. */
   spread(members: readonly MemberId[]): Promise<void>;
-  /** Resolves when every member that serves by the record stands so, at the latest after `ms`, with those that do not. */
+  /**
+   * Resolves when every member that serves by the record stands so or is refused, at the latest after `ms`, with those that
+   * do not.
+   */
   settled(ms: number): Promise<readonly MemberId[]>;
   /** Members that have joined. Those that are watched already go on as they are. */
   watch(more: readonly Watched[]): void;
@@ -151,7 +156,8 @@ class Watch implements Monitor {
       const missing = [...this.#watched.values()]
         .map((w) => w.member)
         .filter((m) => conditions.stateOf(m) === 'serving' && !this.#standsServing(m));
-      if (missing.length === 0 || clock.monotonic() >= until) return missing;
+      const areRefused = missing.every((member) => this.#refused.has(member));
+      if (areRefused || clock.monotonic() >= until) return missing;
       await clock.sleep(SETTLE_POLL_MS, this.#stop.signal);
     }
   }
@@ -207,7 +213,7 @@ class Watch implements Monitor {
         }
         this.#refused.delete(member);
         if (next.do === 'nothing') return;
-        if (next.do === 'reload') await conditions.reload(next.epoch);
+        if (next.do === 'reload') await this.#follow(w.pair, next.epoch);
         if (next.do === 'adopt') await this.#o.adoptStore(member, next.storeId);
         if (next.do !== 'tell') continue;
         const { state, epoch } = next;
@@ -222,6 +228,13 @@ class Watch implements Monitor {
       if (younger !== undefined) await conditions.reload(younger);
       else log.warn({ member, err: error }, 'could not be told its condition');
     }
+  }
+
+  /** A member knows a later epoch of its pair than we do. */
+  async #follow(pair: PairId, known: Epoch): Promise<void> {
+    const { conditions, raiseEpoch } = this.#o;
+    await conditions.reload(known);
+    if (raiseEpoch && conditions.epochOf(pair) < known) await raiseEpoch(pair, known);
   }
 
   async #judge(): Promise<never> {

@@ -24,6 +24,7 @@ import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
 import { buildTopology } from '../../twin/load.ts';
 import type { Topology } from '../../twin/topology.ts';
+import { type CatalogGuard, openGuard } from '../catalog-guard.ts';
 import { gatewayCenter, placeGateways } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
@@ -56,8 +57,12 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const center = gatewayCenter(config, topology);
   const directories = new Directories(config, topology, proc);
   const secret = readKey(config.secretsDir, 'cluster');
+  let guard: CatalogGuard | null = null;
   const connect: Connect = (member, address, port) =>
-    createNodeClient({ member, address, port, secret, deadlines: settings.nodeDeadlines, clock });
+    createNodeClient({
+      ...{ member, address, port, secret, deadlines: settings.nodeDeadlines, clock },
+      catalogId: () => guard?.catalogId ?? null,
+    });
   const clients = connectNodes(topology, connect);
   proc.onEnd(async () => {
     await Promise.all([...clients.values()].map((client) => client.close()));
@@ -83,9 +88,11 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   });
   proc.onEnd(() => catalog.close());
   const self = config.member as MemberId;
+  const known = await openGuard(proc, catalog, topology, clock);
+  guard = known;
   const nodes = { clients, topology, clock, random: Math.random, log };
   const conditions = await openConditions({
-    ...{ ...nodes, catalog, self, settings: settings.monitor },
+    ...{ ...nodes, catalog, guard: known, self, settings: settings.monitor },
     directories: directories.failover(),
   });
   proc.onEnd(() => conditions.close());
@@ -163,13 +170,19 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     '--listen',
     createS3Server({
       services: { catalog, dosm, clock, region: gateway.region },
-      readers: createRequestReaders({ ...identity, region: gateway.region, service: 's3' }),
+      readers: createRequestReaders({
+        ...{ ...identity, region: gateway.region, service: 's3' },
+        findAccessKey: async (accessKeyId) => {
+          known.assertUsable();
+          return await identity.findAccessKey(accessKeyId);
+        },
+      }),
       listen: gateway.listen,
       domains: gateway.domains,
       ...(gateway.tls ? { tls: gateway.tls } : {}),
       limits: { drainMs: settings.drainMs },
       log,
-      ready: async () => (await catalog.status()).every((pair) => pair.writable),
+      ready: async () => !known.isLost && (await catalog.status()).every((pair) => pair.writable),
       onFinished: ({ operation, status, ms, bytesIn, bytesOut }) =>
         metrics.observe({ operation, status, durationMs: ms, bytesIn, bytesOut }),
     }),

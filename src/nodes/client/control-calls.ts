@@ -39,10 +39,22 @@ export const query = (fields: Readonly<Record<string, string | number | undefine
   return given.length === 0 ? '' : `?${given.map(([name, value]) => `${name}=${value}`).join('&')}`;
 };
 
+/** For whom something is to be removed. @throws {NodeError} when that is not known yet */
+export function catalogQuery(
+  { member }: Connection,
+  catalogId: (() => string | null) | undefined,
+): { catalog?: string } {
+  if (!catalogId) return {};
+  const catalog = catalogId();
+  if (catalog === null) throw new NodeError('fenced', member, 'it is not known yet which catalog this is');
+  return { catalog };
+}
+
 export function nodeControl(
   connection: Connection,
   deadlines: NodeDeadlines,
   control: ControlCall,
+  catalogId?: () => string | null,
 ): NodeControl {
   const post = (target: string, value: unknown): Promise<unknown> =>
     control({ method: 'POST', target, signedBody: json(value) });
@@ -71,7 +83,7 @@ export function nodeControl(
       const answer = await get(`/v1/inventory${query({ max, after, prefix, scope })}`);
       return understood(connection, () => (answer as { entries: unknown[] }).entries.map(entryFromJson));
     },
-    drop: (ids) => postIds('/v1/drop', ids),
+    drop: async (ids) => postIds(`/v1/drop${query(catalogQuery(connection, catalogId))}`, ids),
     async check(ids, signal) {
       if (ids.length === 0) return [];
       const parts: RequestParts = { method: 'POST', target: '/v1/check', signedBody: json({ ids }) };

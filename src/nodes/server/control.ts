@@ -12,6 +12,7 @@ import type { NodeStatus } from '../protocol.ts';
 import type { Puller } from '../puller.ts';
 import type { Scrub } from '../scrub.ts';
 import { ByteTaker } from './byte-taker.ts';
+import { assertOurs, catalogOf } from './catalog.ts';
 import type { NodeCondition } from './condition.ts';
 import { answerJson, type Exchange, integerOf, Refused } from './exchange.ts';
 
@@ -67,6 +68,7 @@ export async function confirmBlobs(x: Exchange, store: BlobStore): Promise<void>
 }
 
 export async function deleteBlobs(x: Exchange, store: BlobStore): Promise<void> {
+  assertOurs(x, store);
   await store.remove(await takeIds(x));
   answerJson(x, {});
 }
@@ -120,6 +122,7 @@ export async function status(x: Exchange, context: ControlContext): Promise<void
     storeId: store.storeId,
     damaged: store.notes.damaged,
     scrub: scrub.status(),
+    catalog: catalogOf(store.notes),
     pid: process.pid,
   };
   answerJson(x, answer);

@@ -6,6 +6,7 @@ import type { BlobStore } from '../blob-store/blob-store.ts';
 import { verifyBlob } from '../blob-store/verify-blob.ts';
 import {
   CHECKS_MAX,
+  catalogFromJson,
   conditionFromJson,
   digestToJson,
   PULL_BYTES_MAX,
@@ -14,6 +15,7 @@ import {
   scrubCommandFromJson,
 } from '../control-codec.ts';
 import type { Damage } from '../protocol.ts';
+import { adopt, assertOurs } from './catalog.ts';
 import { type ControlContext, pageOf, prefixOf, status, takeIds, takeJson } from './control.ts';
 import { answerJson, type Exchange, Refused } from './exchange.ts';
 import { answerWithProgress, type Work } from './progress.ts';
@@ -38,6 +40,7 @@ export function listDigests(x: Exchange, store: BlobStore): void {
 }
 
 export async function dropBlobs(x: Exchange, store: BlobStore): Promise<void> {
+  assertOurs(x, store);
   await store.remove(await takeIds(x));
   answerJson(x, {});
 }
@@ -69,6 +72,11 @@ async function checkOne(store: BlobStore, id: Damage['id'], work: Work): Promise
   if (verdict === 'removed') return 'missing';
   await store.report(id, verdict);
   return verdict;
+}
+
+export async function adoptCatalog(x: Exchange, store: BlobStore): Promise<void> {
+  await adopt(store.notes, await takeJson(x, catalogFromJson));
+  answerJson(x, {});
 }
 
 export function listDamage(x: Exchange, store: BlobStore): void {

@@ -16,6 +16,7 @@ import type { Exchange } from './exchange.ts';
 import { getBlob } from './get-blob.ts';
 import { putBlob } from './put-blob.ts';
 import {
+  adoptCatalog,
   checkBlobs,
   commandScrub,
   dropBlobs,
@@ -63,6 +64,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'POST /v1/check': control((x, _, context) => checkBlobs(x, context)),
   'GET /v1/damage': control((x, _, { store }) => listDamage(x, store)),
   'POST /v1/damage/forget': control((x, _, { store }) => forgetDamage(x, store)),
+  'POST /v1/catalog': control((x, _, { store }) => adoptCatalog(x, store)),
   'POST /v1/scrub': control((x, _, context) => commandScrub(x, context)),
 };
 
