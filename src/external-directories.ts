@@ -48,7 +48,7 @@ const pair = z
     const refuse = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
     if (p.decider === 'single' && count !== 1)
       refuse(['members'], `decider single means one server, not ${count}; name one`);
-    if (p.decider !== 'single' && count !== 2)
+    if (p.decider === 'external' ? count !== 2 : p.decider === 'patroni' && count < 2)
       refuse(
         ['members'],
         `both members of the pair are needed, not ${count}; one server without a twin is decider: single`,
@@ -120,12 +120,16 @@ export function resolveExternal(
 
 type Settings = ExternalDirectories[string];
 
-function checkMembers(id: string, { members }: Settings, topology: Topology): void {
+/** Patroni may have more members than the pair: each of them may lead. */
+function checkMembers(id: string, { decider, members }: Settings, topology: Topology): void {
   const pair = topology.pairs.get(id as PairId);
   if (pair?.kind !== 'directory')
     throw new ExternalDirectoriesError([id], 'is no directory pair of the cluster');
+  for (const member of pair.members)
+    if (decider === 'patroni' && !members[member])
+      throw new ExternalDirectoriesError([id, 'members'], `${member} is missing`);
   for (const member of Object.keys(members))
-    if (!pair.members.includes(member as MemberId))
+    if (decider !== 'patroni' && !pair.members.includes(member as MemberId))
       throw new ExternalDirectoriesError(
         [id, 'members', member],
         `is not of ${id}, which is ${pair.members.join(' and ')}`,

@@ -228,7 +228,7 @@ export class ExternalWatch {
   #judge(): void {
     const { pair, clock, log } = this.#o;
     const words = this.#words();
-    this.#chosen = choosePrimary(pair.members, words, this.#known, clock.monotonic());
+    this.#chosen = choosePrimary([...words.keys()], words, this.#known, clock.monotonic());
     const { primary } = this.#chosen;
     if (primary && primary.member !== this.#known?.member)
       log.info(

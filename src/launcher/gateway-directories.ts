@@ -66,12 +66,12 @@ export class Directories implements DirectoryLocator {
 
   #connection(pair: PairId, login: DirectoryLogin): PostgresConnection | null {
     const trusted = this.#source.primary(pair);
-    const member = trusted && this.#topology.members.get(trusted.member);
-    if (!member) return null;
+    if (!trusted) return null;
     const { term } = trusted;
-    const own = this.#source.connection?.(pair, member.id, login);
+    const own = this.#source.connection?.(pair, trusted.member, login);
     if (own) return { ...own, term };
-    if (!this.#passwords) return null;
+    const member = this.#topology.members.get(trusted.member);
+    if (!member || !this.#passwords) return null;
     const { address: host, port } = member;
     const password = this.#passwords[login];
     return { host, port, database: DATABASE, user: ROLE_OF[login], password, term };

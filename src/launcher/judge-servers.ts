@@ -60,7 +60,10 @@ export function choosePrimary(
   return { primary: { member: first.member, timeline: first.timeline }, until: first.until };
 }
 
-/** What `status` shows. `single`: the other member of the pair is a place that is kept free. */
+/**
+ * What `status` shows. `single`: the other member of the pair is a place that is kept free. Servers beside the pair may be
+ * known, too.
+ */
 export function describeServers(
   pair: Pick<Pair, 'id' | 'members'>,
   words: Words,
@@ -69,7 +72,8 @@ export function describeServers(
   single: boolean,
 ): { readonly directory: DirectoryState | null; readonly members: readonly MemberState[] } {
   const primary = chosen.primary?.member ?? null;
-  const members = pair.members.map((id): MemberState => {
+  const ids = [...new Set([...pair.members, ...words.keys()])];
+  const members = ids.map((id): MemberState => {
     const word = words.get(id);
     const role = primary === null ? {} : { primary: id === primary };
     if (single && !words.has(id))
@@ -86,8 +90,8 @@ export function describeServers(
   });
   const shown = primary ?? known?.member ?? null;
   if (shown === null) return { directory: null, members };
-  const serving = members.filter((m) => m.condition === 'serving').length;
-  const condition = primary === null ? 'lost' : serving === 2 ? 'redundant' : 'degraded';
+  const serve = (id: MemberId) => members.some((m) => m.id === id && m.condition === 'serving');
+  const condition = primary === null ? 'lost' : pair.members.every(serve) ? 'redundant' : 'degraded';
   const twin = pair.members.find((id) => id !== shown)!;
   const term = chosen.primary?.timeline ?? known?.timeline ?? 0;
   return {

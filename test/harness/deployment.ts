@@ -21,6 +21,8 @@ export interface DeploymentOptions {
   readonly inside?: (id: string) => readonly string[];
   /** Where the test reaches a gateway's S3 port. */
   readonly endpoint?: (gateway: string) => string;
+  /** Gateways: directories that others run, as connection settings. */
+  readonly directories?: (deployment: Deployment) => Readonly<Record<string, unknown>>;
 }
 
 export class Deployment {
@@ -171,7 +173,10 @@ export class Deployment {
       },
       settings,
       ...(id.startsWith('gateway')
-        ? { gateway: { listen: { host, port: 9000 }, admin: { host, port: 9001 } } }
+        ? {
+            gateway: { listen: { host, port: 9000 }, admin: { host, port: 9001 } },
+            ...(this.#options.directories && { directories: this.#options.directories(this) }),
+          }
         : {}),
     };
     writeFileSync(join(this.folder, `${id}.yaml`), JSON.stringify(file, null, 2));
