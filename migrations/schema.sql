@@ -29,7 +29,7 @@ TABLE antipode.blob (
   CONSTRAINT blob_root_check CHECK ((length(root) = 32)),
   CONSTRAINT blob_size_check CHECK ((size > 0)),
   CONSTRAINT blob_state_check CHECK ((state = ANY (ARRAY['live'::text, 'dying'::text])))
-) WITH (fillfactor=90)
+) WITH (fillfactor=90, autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX blob_dying ON antipode.blob USING btree (dying_since) WHERE (state = 'dying'::text)
 CREATE INDEX blob_dying_pair ON antipode.blob USING btree (pair, id) WHERE (state = 'dying'::text)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
@@ -103,7 +103,7 @@ TABLE antipode.manifest (
   CONSTRAINT manifest_check CHECK (((ref_count = 0) = (dying_since IS NOT NULL))),
   CONSTRAINT manifest_pkey PRIMARY KEY (id),
   CONSTRAINT manifest_ref_count_check CHECK ((ref_count >= 0))
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX manifest_dying ON antipode.manifest USING btree (dying_since) WHERE (dying_since IS NOT NULL)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -116,7 +116,7 @@ TABLE antipode.manifest_part (
   checksum text COLLATE "C",
   blob_id uuid,
   CONSTRAINT manifest_part_pkey PRIMARY KEY (manifest_id, part_number)
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX manifest_part_offset ON antipode.manifest_part USING btree (manifest_id, "offset")
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -127,7 +127,7 @@ TABLE antipode.off_map_replica (
   home text COLLATE "C",
   surplus boolean NOT NULL DEFAULT false,
   CONSTRAINT off_map_replica_pkey PRIMARY KEY (blob_id, member)
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX off_map_replica_surplus ON antipode.off_map_replica USING btree (blob_id) WHERE surplus
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
@@ -143,7 +143,7 @@ TABLE antipode.outbox (
   CONSTRAINT outbox_event_key UNIQUE (event),
   CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text, 'retention'::text, 'legal-hold'::text, 'bucket-created'::text, 'bucket-changed'::text, 'bucket-deleted'::text, 'bucket-arrived'::text, 'bucket-left'::text]))),
   CONSTRAINT outbox_pkey PRIMARY KEY (tx, id)
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 -- GRANT DELETE, INSERT, SELECT TO antipode_app
 
 TABLE antipode.outbox_reader (
@@ -211,7 +211,7 @@ TABLE antipode.repair (
   last_error text,
   CONSTRAINT repair_pkey PRIMARY KEY (blob_id, member),
   CONSTRAINT repair_reason_check CHECK ((reason = ANY (ARRAY['handoff'::text, 'lag'::text, 'missing'::text, 'corrupt'::text, 'lost'::text])))
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX repair_due ON antipode.repair USING btree (member, next_at)
 CREATE INDEX repair_member ON antipode.repair USING btree (member, blob_id)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
@@ -242,7 +242,7 @@ TABLE antipode.upload (
   CONSTRAINT upload_check CHECK (((state = 'completed'::text) = (result IS NOT NULL))),
   CONSTRAINT upload_pkey PRIMARY KEY (upload_id),
   CONSTRAINT upload_state_check CHECK ((state = ANY (ARRAY['open'::text, 'completed'::text])))
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX upload_bucket ON antipode.upload USING btree (bucket_id)
 CREATE INDEX upload_completed ON antipode.upload USING btree (completed_at) WHERE (state = 'completed'::text)
 CREATE INDEX upload_open ON antipode.upload USING btree (bucket_id, key, upload_id) WHERE (state = 'open'::text)
@@ -258,7 +258,7 @@ TABLE antipode.upload_part (
   last_modified timestamp with time zone NOT NULL,
   write_id uuid NOT NULL,
   CONSTRAINT upload_part_pkey PRIMARY KEY (upload_id, part_number)
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.usage (
@@ -277,7 +277,7 @@ TABLE antipode.usage_delta (
   bytes bigint NOT NULL,
   upload_bytes bigint NOT NULL DEFAULT 0,
   CONSTRAINT usage_delta_pkey PRIMARY KEY (id)
-)
+) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.version (
@@ -308,7 +308,7 @@ TABLE antipode.version (
   CONSTRAINT version_check CHECK (((blob_id IS NULL) OR (manifest_id IS NULL))),
   CONSTRAINT version_check1 CHECK (((retention_mode IS NULL) = (retention_until IS NULL))),
   CONSTRAINT version_retention_mode_check CHECK ((retention_mode = ANY (ARRAY['GOVERNANCE'::text, 'COMPLIANCE'::text])))
-) WITH (fillfactor=90)
+) WITH (fillfactor=90, autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX version_labels ON antipode.version USING gin (tags jsonb_path_ops, user_metadata jsonb_path_ops) WITH (gin_pending_list_limit='128')
 CREATE UNIQUE INDEX version_live ON antipode.version USING btree (bucket_id, key) WHERE (is_latest AND (NOT is_delete_marker))
 CREATE UNIQUE INDEX version_null ON antipode.version USING btree (bucket_id, key) WHERE ((version_id = 'null'::text) AND (NOT is_latest))
@@ -1625,10 +1625,30 @@ DECLARE
   lo text COLLATE "C" := CASE WHEN p_after = '' THEN p_prefix ELSE antipode.walk_start(p_prefix, p_delimiter, p_after) END;
   hi text COLLATE "C" := antipode.text_after(p_prefix);
   n integer := 0;
+  -- The entry before was a common prefix: so may be the next.
+  probe boolean := false;
   r record;
 BEGIN
   <<walk>>
   WHILE lo IS NOT NULL AND n < p_max LOOP
+    IF probe THEN
+      SELECT v.key, v.seq INTO r FROM antipode.version v
+      WHERE v.bucket_id = p_bucket AND v.is_latest AND NOT v.is_delete_marker
+        AND v.key >= lo AND (hi IS NULL OR v.key < hi)
+      ORDER BY v.key LIMIT 1;
+      EXIT walk WHEN NOT FOUND;
+      name := antipode.common_prefix(r.key, p_prefix, p_delimiter);
+      IF name IS NOT NULL THEN
+        is_prefix := true;
+        seq := NULL;
+        n := n + 1;
+        RETURN NEXT;
+        lo := antipode.text_after(name);
+        CONTINUE walk;
+      END IF;
+      lo := r.key;
+      probe := false;
+    END IF;
     FOR r IN
       SELECT v.key, v.seq FROM antipode.version v
       WHERE v.bucket_id = p_bucket AND v.is_latest AND NOT v.is_delete_marker
@@ -1642,6 +1662,7 @@ BEGIN
         seq := NULL;
         RETURN NEXT;
         lo := antipode.text_after(name);
+        probe := true;
         CONTINUE walk;
       END IF;
       name := r.key;
@@ -1667,6 +1688,8 @@ DECLARE
   lo text COLLATE "C" := CASE WHEN p_after = '' THEN p_prefix ELSE antipode.walk_start(p_prefix, p_delimiter, p_after) END;
   hi text COLLATE "C" := antipode.text_after(p_prefix);
   n integer := 0;
+  -- The entry before was a common prefix: so may be the next.
+  probe boolean := false;
   r record;
 BEGIN
   IF p_upload IS NOT NULL AND starts_with(p_after, p_prefix)
@@ -1685,6 +1708,23 @@ BEGIN
   END IF;
   <<walk>>
   WHILE lo IS NOT NULL AND n < p_max LOOP
+    IF probe THEN
+      SELECT u.key, u.upload_id INTO r FROM antipode.upload u
+      WHERE u.bucket_id = p_bucket AND u.state = 'open' AND u.key >= lo AND (hi IS NULL OR u.key < hi)
+      ORDER BY u.bucket_id, u.key, u.upload_id LIMIT 1;
+      EXIT walk WHEN NOT FOUND;
+      name := antipode.common_prefix(r.key, p_prefix, p_delimiter);
+      IF name IS NOT NULL THEN
+        is_prefix := true;
+        upload_id := NULL;
+        n := n + 1;
+        RETURN NEXT;
+        lo := antipode.text_after(name);
+        CONTINUE walk;
+      END IF;
+      lo := r.key;
+      probe := false;
+    END IF;
     FOR r IN
       SELECT u.key, u.upload_id FROM antipode.upload u
       WHERE u.bucket_id = p_bucket AND u.state = 'open' AND u.key >= lo AND (hi IS NULL OR u.key < hi)
@@ -1697,6 +1737,7 @@ BEGIN
         upload_id := NULL;
         RETURN NEXT;
         lo := antipode.text_after(name);
+        probe := true;
         CONTINUE walk;
       END IF;
       name := r.key;
@@ -1722,6 +1763,8 @@ DECLARE
   lo text COLLATE "C" := CASE WHEN p_after = '' THEN p_prefix ELSE antipode.walk_start(p_prefix, p_delimiter, p_after) END;
   hi text COLLATE "C" := antipode.text_after(p_prefix);
   n integer := 0;
+  -- The entry before was a common prefix: so may be the next.
+  probe boolean := false;
   r record;
 BEGIN
   IF p_seq IS NOT NULL AND starts_with(p_after, p_prefix)
@@ -1739,6 +1782,23 @@ BEGIN
   END IF;
   <<walk>>
   WHILE lo IS NOT NULL AND n < p_max LOOP
+    IF probe THEN
+      SELECT v.key, v.seq INTO r FROM antipode.version v
+      WHERE v.bucket_id = p_bucket AND v.key >= lo AND (hi IS NULL OR v.key < hi)
+      ORDER BY v.bucket_id, v.key, v.seq DESC LIMIT 1;
+      EXIT walk WHEN NOT FOUND;
+      name := antipode.common_prefix(r.key, p_prefix, p_delimiter);
+      IF name IS NOT NULL THEN
+        is_prefix := true;
+        seq := NULL;
+        n := n + 1;
+        RETURN NEXT;
+        lo := antipode.text_after(name);
+        CONTINUE walk;
+      END IF;
+      lo := r.key;
+      probe := false;
+    END IF;
     FOR r IN
       SELECT v.key, v.seq FROM antipode.version v
       WHERE v.bucket_id = p_bucket AND v.key >= lo AND (hi IS NULL OR v.key < hi)
@@ -1751,6 +1811,7 @@ BEGIN
         seq := NULL;
         RETURN NEXT;
         lo := antipode.text_after(name);
+        probe := true;
         CONTINUE walk;
       END IF;
       name := r.key;

@@ -235,7 +235,9 @@ describe('a directory under Patroni', { skip: missing ?? false }, () => {
       async () => (await get('gateway-a', registers[0]!.key)) === 'unavailable',
     );
     await patroni.configure({ synchronous_mode_strict: true });
-    await untilWhole();
-    assert.equal(typeof (await get('gateway-a', registers[0]!.key)), 'number');
+    await deployment.until(
+      'reads are answered',
+      async () => typeof (await get('gateway-a', registers[0]!.key)) === 'number',
+    );
   });
 });
