@@ -75,8 +75,7 @@ export class SupervisedSight implements AgentOutlet {
     return {
       member: this.#config.member,
       role: !role || role.kind === 'off' ? 'none' : role.kind,
-      // One supervisor, one primary for good: nobody else takes a term.
-      term: 0,
+      term: (role?.kind === 'primary' ? role.term : undefined) ?? 0,
       turn: this.#turn,
       synchronous: role?.kind === 'primary' ? role.synchronous : true,
       mayReturn: true,

@@ -53,6 +53,8 @@ export function standingOf(
 
 export interface DecisionLog {
   readonly last: ReadonlyMap<PairId, Decision>;
+  /** How often somebody has become the primary, the first one included. */
+  term(pair: PairId): number;
   /** The latest of each pair, oldest first; bounded. */
   history(pair: PairId): readonly Decision[];
   /** Durable when it returns. */
@@ -65,7 +67,9 @@ const KEPT_MAX = 100;
 export function openDecisions(path: string): DecisionLog {
   const last = new Map<PairId, Decision>();
   const histories = new Map<PairId, Decision[]>();
+  const promotions = new Map<PairId, number>();
   const keep = (decision: Decision) => {
+    if (decision.what === 'promoted') promotions.set(decision.pair, (promotions.get(decision.pair) ?? 0) + 1);
     last.set(decision.pair, decision);
     histories.set(decision.pair, [...(histories.get(decision.pair) ?? []), decision].slice(-KEPT_MAX));
   };
@@ -79,6 +83,7 @@ export function openDecisions(path: string): DecisionLog {
   let separator = text === '' || text.endsWith('\n') ? '' : '\n';
   return {
     last,
+    term: (pair) => 1 + (promotions.get(pair) ?? 0),
     history: (pair) => histories.get(pair) ?? [],
     append(decision) {
       const file = openSync(path, 'a', 0o600);

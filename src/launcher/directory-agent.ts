@@ -2,7 +2,7 @@
  * Runs one Postgres in the role that it is told, watches it, and reports. It decides nothing: a server that ends stays
  * down until a role comes again. Told by the supervisor (members/directory.ts) or by its own keeper (agent-keeper.ts).
  */
-import { connect, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -11,20 +11,19 @@ import { systemClock } from '../base/clock.ts';
 import type { MemberConfig } from '../config.ts';
 import type { BackupSource } from './base-backup.ts';
 import { isStandbyFolder } from './directory-folder.ts';
-import { ensureSlot, REPLICATION_SQL } from './directory-roles.ts';
-import type { DirectoryRole, FromMember, Replication } from './messages.ts';
+import type { DirectoryEvent } from './directory-history.ts';
+import type { DirectoryRole, FromMember } from './messages.ts';
 import { type RunningPostgres, startPostgres } from './postgres.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import { type PostgresSettings, SUPERUSER, writeSynchronousSet } from './postgres-config.ts';
 import { becomePrimary, type PromotionStep } from './promotion.ts';
 import { rejoin } from './rejoin.ts';
 import { readPasswords } from './secrets.ts';
+import { report } from './server-report.ts';
 
-const REPORT_MS = 250;
-/** A new connection, so that a stopped postmaster shows although its backends go on. */
-const KNOCK_EVERY_MS = 1_000;
 const ANSWER_MS = 1_000;
 const RESEED_TRIES = 5;
+const CHECKPOINT_MS = 60_000;
 
 /** Where it reports to. */
 export interface AgentOutlet {
@@ -43,6 +42,10 @@ export class DirectoryAgent {
   #toldTurn = 0;
   #role: DirectoryRole | null = null;
   #ending = false;
+  /** Whether commits wait for the twin, whatever the settings say. */
+  #confirmed: boolean | 'asking' = false;
+  /** What is to be copied into the catalog. */
+  #events: readonly DirectoryEvent[] | null = null;
   /** Roles are taken one after the other. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -78,6 +81,13 @@ export class DirectoryAgent {
     this.#role = { ...this.#role, synchronous: on };
     writeSynchronousSet(this.#dataDir, on ? this.#role.twin : null);
     this.#server?.reload();
+    if (!on) this.#confirmed = false;
+    else void this.#confirmSynchronous();
+  }
+
+  /** For the copy in the catalog. */
+  remember(events: readonly DirectoryEvent[]): void {
+    this.#events = events.length === 0 ? null : events;
   }
 
   async end(): Promise<void> {
@@ -94,11 +104,15 @@ export class DirectoryAgent {
     const promotes = role.kind === 'primary' && before?.kind === 'standby' && running !== null;
     if (!promotes) await running?.stop();
     this.#toldTurn = turn;
-    if (role.kind === 'off')
-      return this.#proc.send({ type: 'postgres', turn, pid: null, problem: 'told to stop' });
+    if (role.kind === 'off') {
+      this.#proc.send({ type: 'postgres', turn, pid: null, problem: 'told to stop' });
+      return;
+    }
     if (role.kind === 'standby') await this.#startStandby(role);
     else {
       writeSynchronousSet(this.#dataDir, role.synchronous ? role.twin : null);
+      // A server that starts goes by the file from its first commit.
+      this.#confirmed = role.synchronous && !promotes;
       if (promotes) running.reload();
       else this.#watchEnd(await startPostgres(this.#binaries, this.#settings()));
       await this.#preparePrimary(role);
@@ -114,7 +128,7 @@ export class DirectoryAgent {
   async #preparePrimary(role: DirectoryRole): Promise<void> {
     const startedAt = performance.now();
     const promotes = isStandbyFolder(this.#dataDir);
-    const client = await this.#connect();
+    const client = await this.#connect('postgres');
     try {
       await becomePrimary({
         client,
@@ -182,43 +196,57 @@ export class DirectoryAgent {
     });
   }
 
-  /** Tells, as long as this server runs and answers, that it does. Silence says the rest. */
-  async #report(server: RunningPostgres, role: DirectoryRole, turn: number): Promise<void> {
-    let client: pg.Client | null = null;
-    let knockedAt = 0;
-    const self = this.#member(this.#config.member);
-    while (this.#server === server && this.#toldTurn === turn && !this.#ending) {
-      try {
-        if (performance.now() - knockedAt >= KNOCK_EVERY_MS) {
-          await knock(self.address, self.port);
-          knockedAt = performance.now();
-        }
-        if (role.kind === 'primary') {
-          client ??= await this.#connect();
-          const seen = await replication(client, role.twin);
-          this.#proc.send({ type: 'replication', replication: seen });
-          // Whoever heard of it seeds the twin anew, which then needs a slot that keeps something.
-          if (seen.slot === 'lost') await ensureSlot(client);
-        } else this.#proc.send({ type: 'alive' });
-      } catch (error) {
-        this.#proc.log.warn({ err: error }, 'Postgres does not answer');
-        void client?.end().catch(() => {});
-        client = null;
-        knockedAt = 0;
-      }
-      await sleep(REPORT_MS);
-    }
-    void client?.end().catch(() => {});
+  #report(server: RunningPostgres, role: DirectoryRole, turn: number): Promise<void> {
+    const { address: host, port } = this.#member(this.#config.member);
+    return report({
+      ...{ role, host, port, dataDir: this.#dataDir, log: this.#proc.log },
+      isOver: () => this.#server !== server || this.#toldTurn !== turn || this.#ending,
+      connect: (database) => this.#connect(database),
+      send: (message) => this.#proc.send(message),
+      isConfirmed: () => this.#confirmed === true,
+      events: () => this.#events,
+      recorded: (events) => {
+        if (this.#events === events) this.#events = null;
+      },
+    });
   }
 
-  async #connect(): Promise<pg.Client> {
+  /**
+   * A backend's settings are not yet what commits go by: that is the checkpointer's word, who reads the file again
+   * before it makes a checkpoint that was asked for.
+   */
+  async #confirmSynchronous(): Promise<void> {
+    if (this.#confirmed !== false) return;
+    this.#confirmed = 'asking';
+    let done = false;
+    try {
+      const client = await this.#connect('postgres');
+      try {
+        const { rows } = await client.query<{ on: boolean }>(
+          "SELECT current_setting('synchronous_standby_names') <> '' AS on",
+        );
+        if (rows[0]!.on) {
+          const checkpoint = { text: 'CHECKPOINT', query_timeout: CHECKPOINT_MS };
+          await client.query(checkpoint);
+          done = true;
+        }
+      } finally {
+        await client.end();
+      }
+    } catch (error) {
+      this.#proc.log.warn({ err: error }, 'not known yet whether commits wait');
+    }
+    if (this.#confirmed === 'asking') this.#confirmed = done;
+  }
+
+  async #connect(database: string): Promise<pg.Client> {
     const self = this.#member(this.#config.member);
     const client = new pg.Client({
       host: self.address,
       port: self.port,
       user: SUPERUSER,
       password: readPasswords(this.#config.secretsDir).superuser,
-      database: 'postgres',
+      database,
       application_name: `${this.#config.member}-agent`,
       connectionTimeoutMillis: ANSWER_MS * 5,
       query_timeout: ANSWER_MS * 10,
@@ -242,36 +270,4 @@ function clientsOf({ cluster }: MemberConfig): string[] {
     ...cluster.centers.flatMap((center) => center.subnets),
     ...gateways.map(({ address }) => `${address}/${isIP(address) === 6 ? 128 : 32}`),
   ];
-}
-
-async function replication(client: pg.Client, twin: string): Promise<Replication> {
-  const query = { text: REPLICATION_SQL, values: [twin], query_timeout: ANSWER_MS };
-  const { rows } = await client.query<{
-    state: string | null;
-    slot: string | null;
-    flushed: string;
-    replayed: string | null;
-    synchronous: boolean;
-  }>(query);
-  const row = rows[0]!;
-  return {
-    ...row,
-    flushed: Number(row.flushed),
-    replayed: row.replayed === null ? null : Number(row.replayed),
-  };
-}
-
-/** Asks the server whether it speaks TLS: it forks and answers one byte, without a login. */
-function knock(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
-    socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
-    socket.once('connect', () => socket.write(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])));
-    socket.once('data', () => {
-      socket.end();
-      resolve();
-    });
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error('closed without an answer')));
-  });
 }

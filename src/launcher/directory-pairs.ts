@@ -4,10 +4,11 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import type { DecisionLog } from './decisions.ts';
-import { dropAside, isStandbyFolder } from './directory-folder.ts';
+import { dropAside } from './directory-folder.ts';
 import type { PlannedMember, PlannedPair } from './layout.ts';
-import type { ClusterState, FromMember } from './messages.ts';
+import type { ClusterState, DirectoryWordMessage, FromMember } from './messages.ts';
 import { type DirectoryHandle, PairDecider } from './pair-decider.ts';
+import { enterFailover, leaveFailover, type Order, OrderRefused } from './pair-orders.ts';
 
 const TICK_MS = 100;
 
@@ -23,23 +24,21 @@ export interface DirectoryPairsOptions {
 
 export class DirectoryPairs {
   readonly #deciders: readonly { readonly pair: PlannedPair; readonly decider: PairDecider }[];
+  readonly #clock: Clock;
   #ticking: NodeJS.Timeout | undefined;
 
   constructor(o: DirectoryPairsOptions) {
+    this.#clock = o.clock;
     const { decisions, clock, log, deadlineMs, onChange } = o;
     this.#deciders = o.pairs.map((pair) => {
-      const [primary, twin] = pair.members;
-      const twinFolder = join(twin.dataDir, 'pg');
-      const decider = new PairDecider(
-        {
-          pair: pair.id,
-          primary: o.handle(primary),
-          twin: o.handle(twin),
-          ...{ decisions, clock, log, deadlineMs, onChange },
-          onReturned: () => dropAside(twinFolder),
-        },
-        !isStandbyFolder(twinFolder),
-      );
+      const folders = new Map(pair.members.map(({ id, dataDir }) => [id, join(dataDir, 'pg')]));
+      const [first, second] = pair.members;
+      const decider = new PairDecider({
+        pair: pair.id,
+        members: [o.handle(first), o.handle(second)],
+        ...{ decisions, clock, log, deadlineMs, onChange },
+        onReturned: (twin) => dropAside(folders.get(twin)!),
+      });
       return { pair, decider };
     });
   }
@@ -59,6 +58,14 @@ export class DirectoryPairs {
 
   get ready(): boolean {
     return this.#deciders.every(({ decider }) => decider.ready);
+  }
+
+  /** An operator's word. @throws {OrderRefused} */
+  async order(action: 'enter' | 'leave', order: Order): Promise<DirectoryWordMessage> {
+    const decider = this.#of(order.member);
+    if (!decider) throw new OrderRefused('no such directory runs here');
+    const done = action === 'enter' ? enterFailover : leaveFailover;
+    return done(decider, order, this.#clock);
   }
 
   heard(id: MemberId, message: FromMember): void {

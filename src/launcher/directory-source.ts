@@ -7,6 +7,7 @@ import type { MemberId, PairId } from '../base/ids.ts';
 import type { PostgresConnection } from '../ddm/locator.ts';
 import type { MemberProcess } from './member.ts';
 import type { ClusterState } from './messages.ts';
+import { supervisedFailover } from './supervised-failover.ts';
 
 /** `owner`: for migrations; `app`: for everything else. */
 export type DirectoryLogin = 'app' | 'owner';
@@ -34,7 +35,8 @@ export interface DirectorySource {
 }
 
 /** The supervisor's latest word. It ends a primary's processes before it names another one. */
-export function supervisorSource(proc: Pick<MemberProcess, 'onMessage'>): DirectorySource {
+export function supervisorSource(proc: Pick<MemberProcess, 'onMessage' | 'send'>): DirectorySource {
+  const failover = supervisedFailover(proc);
   let told: ClusterState | null = null;
   proc.onMessage((message) => {
     if (message.type === 'cluster') told = message.state;
@@ -48,7 +50,7 @@ export function supervisorSource(proc: Pick<MemberProcess, 'onMessage'>): Direct
       if (!directory || directory.condition === 'lost') return null;
       return { member: directory.primary, term: directory.term ?? 0 };
     },
-    failover: () => null,
+    failover: () => failover,
     async close() {},
   };
 }

@@ -5,7 +5,9 @@
  *        left out (after it has been ended by force).
  *   out  commits do not wait. A twin that streams and has caught up returns; one that runs and cannot stream is seeded anew.
  *
- * A primary that misses its deadline is ended by force and started again: who is hung cannot blame the twin.
+ * A primary that has ended, misses its deadline or has no room left on its disk: a twin that is in and answers is promoted.
+ * One that is out is never: it lacks what was acknowledged since. Then, and while the twin does not answer either, the
+ * primary is started again (a hung one is ended by force: who is hung cannot blame the twin).
  */
 import type { Replication } from './messages.ts';
 
@@ -14,6 +16,8 @@ export interface PairSight {
   readonly now: number;
   readonly deadlineMs: number;
   readonly twinIn: boolean;
+  /** Of a twin that is out: whether it is started and waited for again. */
+  readonly mayReturn: boolean;
   readonly primary: ServerSight;
   readonly twin: ServerSight;
   /** The primary's last word about its twin; null before the first. */
@@ -28,11 +32,14 @@ export interface ServerSight {
   readonly since: number;
   /** The last sign of life. */
   readonly aliveAt: number;
+  /** Its disk takes nothing more. */
+  readonly diskFull?: boolean;
 }
 
 export type Step =
   | { readonly kind: 'none' }
   | { readonly kind: 'restart-primary'; readonly why: string }
+  | { readonly kind: 'promote-twin'; readonly why: string }
   | { readonly kind: 'leave-twin-out'; readonly why: string }
   | { readonly kind: 'restart-twin'; readonly reseed: boolean; readonly why: string }
   | { readonly kind: 'return-twin'; readonly proof: string };
@@ -44,16 +51,41 @@ const TWIN_START_MS = 20_000;
 /** A twin that runs and does not stream, while the primary does its part, will not do so by itself. */
 const STREAM_MS = 10_000;
 
+/** A primary that is not up after this long is replaced by a twin that could be. */
+const PRIMARY_START_MS = 60_000;
+/** Agents speak several times a second: a twin that was silent for longer is asked to speak first. */
+const FRESH_MS = 1_500;
+
 const NONE: Step = { kind: 'none' };
 
 export function judgePair(sight: PairSight): Step {
-  const { now, deadlineMs, primary, twin, twinIn } = sight;
-  if (primary.state === 'running' && now - primary.aliveAt > deadlineMs)
-    return { kind: 'restart-primary', why: `no answer for ${deadlineMs} ms` };
-  if (primary.state === 'starting' && now - primary.since > START_MS)
-    return { kind: 'restart-primary', why: `not up after ${START_MS} ms` };
+  const { primary, twin, twinIn, replication } = sight;
+  const candidate = judgeCandidate(sight);
+  const trouble = primaryTrouble(sight, candidate === 'ready');
+  if (trouble !== null) {
+    if (candidate === 'ready') return { kind: 'promote-twin', why: trouble };
+    return candidate === 'silent' ? NONE : { kind: 'restart-primary', why: trouble };
+  }
   if (primary.state !== 'running') return NONE;
+  if (primary.diskFull && !twin.diskFull && candidate === 'ready' && replication && isLevel(replication))
+    return { kind: 'promote-twin', why: 'its disk is full' };
   return twinIn ? judgeIn(sight) : judgeOut(sight, twin);
+}
+
+/** Whether the twin could be the primary: it has all that was acknowledged, and answers. */
+function judgeCandidate({ now, deadlineMs, twinIn, twin }: PairSight): 'ready' | 'silent' | 'none' {
+  if (!twinIn || twin.state !== 'running') return 'none';
+  const silentMs = now - twin.aliveAt;
+  if (silentMs <= Math.min(FRESH_MS, deadlineMs)) return 'ready';
+  return silentMs <= deadlineMs ? 'silent' : 'none';
+}
+
+function primaryTrouble({ now, deadlineMs, primary }: PairSight, replaceable: boolean): string | null {
+  const startMs = replaceable ? PRIMARY_START_MS : START_MS;
+  if (primary.state === 'down') return 'its Postgres has ended';
+  if (primary.state === 'running')
+    return now - primary.aliveAt > deadlineMs ? `no answer for ${deadlineMs} ms` : null;
+  return now - primary.since > startMs ? `not up after ${startMs} ms` : null;
 }
 
 function judgeIn({ now, deadlineMs, twin, replication, twinMovedAt }: PairSight): Step {
@@ -68,7 +100,8 @@ function judgeIn({ now, deadlineMs, twin, replication, twinMovedAt }: PairSight)
 }
 
 function judgeOut(sight: PairSight, twin: ServerSight): Step {
-  const { now, deadlineMs, replication } = sight;
+  const { now, deadlineMs, replication, mayReturn } = sight;
+  if (!mayReturn) return NONE;
   if (twin.state === 'down') return { kind: 'restart-twin', reseed: false, why: 'it is down' };
   if (twin.state === 'starting')
     return now - twin.since > START_MS
@@ -83,7 +116,7 @@ function judgeOut(sight: PairSight, twin: ServerSight): Step {
     return now - since > STREAM_MS
       ? { kind: 'restart-twin', reseed: true, why: `it does not stream after ${STREAM_MS} ms` }
       : NONE;
-  if (isLevel(replication))
+  if (isLevel(replication) && !twin.diskFull)
     return { kind: 'return-twin', proof: `streams and has replayed up to ${replication.replayed}` };
   return NONE;
 }

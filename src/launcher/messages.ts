@@ -3,6 +3,7 @@
  * whose channel closes ends by itself.
  */
 import type { MemberId, PairId } from '../base/ids.ts';
+import type { DirectoryEvent } from './directory-history.ts';
 
 export type Condition = 'serving' | 'suspect' | 'failed-over' | 'resyncing';
 
@@ -36,7 +37,13 @@ export interface ClusterState {
 }
 
 export type DirectoryRole =
-  | { readonly kind: 'primary'; readonly synchronous: boolean; readonly twin: MemberId }
+  | {
+      readonly kind: 'primary';
+      readonly synchronous: boolean;
+      readonly twin: MemberId;
+      /** Counts the pair's promotions, from 1. */
+      readonly term?: number;
+    }
   | { readonly kind: 'standby'; readonly primary: MemberId; readonly reseed: boolean }
   /** No Postgres: it is ended in order. */
   | { readonly kind: 'off' };
@@ -48,7 +55,26 @@ export interface NewNode {
   readonly port: number;
 }
 
+/** A directory's member after an order. */
+export interface DirectoryWordMessage {
+  readonly member: MemberId;
+  readonly condition: Condition;
+  /** ISO 8601; '' where nothing was ever decided. */
+  readonly since: string;
+  readonly why: string;
+  readonly decidedBy: string;
+  readonly mayReturn: boolean;
+}
+
 export type ToMember =
+  /** The gateway: what became of its order. */
+  | {
+      readonly type: 'failover-done';
+      readonly order: number;
+      readonly word?: DirectoryWordMessage;
+      /** Why it was refused. */
+      readonly problem?: string;
+    }
   /** The gateway: the nodes of the pair that it asked for run; or why they do not. */
   | { readonly type: 'nodes-added'; readonly nodes: readonly NewNode[]; readonly problem?: string }
   | { readonly type: 'stop' }
@@ -56,7 +82,9 @@ export type ToMember =
   /** Directories: start Postgres in this role (a running one is ended first). */
   | { readonly type: 'role'; readonly turn: number; readonly role: DirectoryRole }
   /** The primary: whether commits wait for the twin. Answered by `synchronous`. */
-  | { readonly type: 'synchronous'; readonly on: boolean };
+  | { readonly type: 'synchronous'; readonly on: boolean }
+  /** The primary: what has been decided about its pair, oldest first, for the copy in its catalog. */
+  | { readonly type: 'decisions'; readonly events: readonly DirectoryEvent[] };
 
 /** How far the twin is, as the primary sees it. */
 export interface Replication {
@@ -78,6 +106,15 @@ export type FromMember =
   | { readonly type: 'ready'; readonly ports: Readonly<Record<string, number>> }
   /** The gateway: start the two nodes of one more pair. Answered by `nodes-added`. */
   | { readonly type: 'add-nodes' }
+  /** The gateway: an operator's word about a directory. Answered by `failover-done`. */
+  | {
+      readonly type: 'failover';
+      readonly order: number;
+      readonly action: 'enter' | 'leave';
+      readonly member: MemberId;
+      readonly why: string;
+      readonly decidedBy: string;
+    }
   /** Cannot run, and trying again will not help. */
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'progress'; readonly step: string; readonly ms: number }
@@ -91,6 +128,6 @@ export type FromMember =
       readonly problem?: string;
     }
   /** A standby answers; several times a second. */
-  | { readonly type: 'alive' }
+  | { readonly type: 'alive'; readonly diskFull?: boolean }
   /** The primary's view of its twin, and that the server answers; several times a second. */
-  | { readonly type: 'replication'; readonly replication: Replication };
+  | { readonly type: 'replication'; readonly replication: Replication; readonly diskFull?: boolean };

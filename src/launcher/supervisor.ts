@@ -9,7 +9,7 @@ import type { MemberId } from '../base/ids.ts';
 import type { StartConfig } from '../config.ts';
 import { ConfigError } from '../config.ts';
 import { Child } from './child.ts';
-import type { DecisionLog } from './decisions.ts';
+import { DECIDED_BY_ITSELF, type DecisionLog } from './decisions.ts';
 import { DirectoryPairs } from './directory-pairs.ts';
 import {
   type Plan,
@@ -169,6 +169,13 @@ export class Supervisor {
     return {
       id: member.id,
       take: (role, turn) => child.sendWhenListening({ type: 'role', role, turn }),
+      remember: (decisions) =>
+        child.send({
+          type: 'decisions',
+          events: decisions.map(({ at, pair, what, member: about, why, decidedBy = DECIDED_BY_ITSELF }) => ({
+            ...{ at, pair, what, member: about, why, decidedBy },
+          })),
+        }),
       setSynchronous: (on) => child.send({ type: 'synchronous', on }),
       kill: async (what) => {
         if (what === 'server-and-agent') await child.kill();
@@ -182,6 +189,7 @@ export class Supervisor {
     else if (message.type === 'progress') this.#progress.step(message.step, message.ms);
     else if (message.type === 'notice') this.#progress.notice(message.message);
     else if (message.type === 'listening') this.#changed();
+    else if (message.type === 'failover') void this.#order(message);
     else if (message.type === 'add-nodes') void this.#addNodes();
     else if (message.type === 'ready') {
       this.#up.add(member.id);
@@ -192,6 +200,17 @@ export class Supervisor {
       if (message.type === 'postgres' && message.pid === null && !this.#stopping)
         this.#progress.step(`${member.id} is down (${message.problem})`, 0);
       this.#directories?.heard(member.id, message);
+    }
+  }
+
+  async #order({ order, action, ...about }: Extract<FromMember, { type: 'failover' }>): Promise<void> {
+    const gateway = this.#children.get(this.#plan.gateway.id)!;
+    try {
+      if (!this.#directories) throw new Error('the directories are not up yet');
+      const word = await this.#directories.order(action, about);
+      gateway.send({ type: 'failover-done', order, word });
+    } catch (error) {
+      gateway.send({ type: 'failover-done', order, problem: (error as Error).message });
     }
   }
 

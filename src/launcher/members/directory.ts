@@ -32,6 +32,7 @@ export async function runDirectory(config: MemberConfig): Promise<void> {
       sight.told(message.role, message.turn);
       agent.take(message.role, message.turn);
     }
+    if (message.type === 'decisions') agent.remember(message.events);
     if (message.type === 'synchronous') {
       sight.toldSynchronous(message.on);
       agent.setSynchronous(message.on);

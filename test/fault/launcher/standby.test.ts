@@ -137,23 +137,3 @@ describe('the standby directory', () => {
     }, 1_000_000);
   });
 });
-
-describe('the primary directory', () => {
-  it('killed while commits run: it is started again and has every acknowledged row', async () => {
-    const made = decisions().length;
-    const writer = new Writer(2_000_000);
-    await until('commits', () => writer.acknowledged.length > 50);
-    store.signal('directory-a5', 'SIGKILL');
-    const killedAt = Date.now();
-    await until('commits again', () => writer.since(killedAt + 1_000) > 50);
-    await writer.stop();
-    const client = await connect();
-    const ids = writer.acknowledged.map((row) => row.id);
-    const { rows } = await client.query('SELECT count(*)::int AS n FROM public.probe WHERE id = ANY($1)', [
-      ids,
-    ]);
-    assert.equal(rows[0].n, ids.length);
-    await client.end();
-    assert.equal(decisions().length, made, 'the twin is not to blame');
-  });
-});

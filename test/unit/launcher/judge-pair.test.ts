@@ -9,6 +9,7 @@ const well: PairSight = {
   now: 100_000,
   deadlineMs: 5_000,
   twinIn: true,
+  mayReturn: true,
   primary: running,
   twin: running,
   replication: level,
@@ -46,10 +47,42 @@ describe('a pair whose twin is waited for', () => {
   });
 });
 
+describe('a pair whose primary is in trouble', () => {
+  it('gets its twin promoted, when that is in and answers', () => {
+    for (const primary of [down, silent, starting(30_000), { ...running, diskFull: true }])
+      assert.equal(judge({ primary }).kind, 'promote-twin');
+  });
+  it('waits for a word of a twin that was silent for a moment', () => {
+    assert.equal(judge({ primary: down, twin: { ...running, aliveAt: 97_000 } }).kind, 'none');
+    assert.equal(judge({ primary: down, twin: silent }).kind, 'restart-primary');
+  });
+  it('gets it started again, when its twin is out or does not run', () => {
+    for (const twinIn of [true, false])
+      assert.equal(judge({ primary: down, twin: down, twinIn }).kind, 'restart-primary');
+    assert.equal(judge({ primary: down, twinIn: false }).kind, 'restart-primary');
+    assert.equal(judge({ primary: down, twin: starting(99_000) }).kind, 'restart-primary');
+  });
+  it('is left alone with a full disk when its twin is no better, or not level', () => {
+    const primary = { ...running, diskFull: true };
+    assert.equal(judge({ primary, twin: { ...running, diskFull: true } }).kind, 'none');
+    assert.equal(judge({ primary, replication: { ...level, flushed: 10_000_000 } }).kind, 'none');
+  });
+  it('gives it its time to start', () => {
+    assert.equal(judge({ primary: starting(50_000) }).kind, 'none');
+    assert.equal(judge({ primary: starting(-100_000), twinIn: false }).kind, 'none');
+    assert.equal(judge({ primary: starting(-210_000), twinIn: false }).kind, 'restart-primary');
+  });
+});
+
 describe('a pair whose twin is left out', () => {
   const out = (changes: Partial<PairSight>) => judge({ twinIn: false, ...changes });
   it('takes it back when it streams and is level', () => {
     assert.equal(out({}).kind, 'return-twin');
+  });
+  it('does not take it back while its disk is full, or before leave', () => {
+    assert.equal(out({ twin: { ...running, diskFull: true } }).kind, 'none');
+    assert.equal(out({ mayReturn: false }).kind, 'none');
+    assert.equal(out({ mayReturn: false, twin: down }).kind, 'none');
   });
   it('does not take it back while it lags', () => {
     assert.equal(out({ replication: { ...level, flushed: 10_000_000 } }).kind, 'none');
