@@ -7,8 +7,10 @@ const ADMIN_ERRORS = {
   NoSuchBucket: 404,
   NoSuchKey: 404,
   NoSuchMember: 404,
+  NoSuchLogin: 404,
   UserExists: 409,
   KeyExists: 409,
+  LoginExists: 409,
   UserHasKeys: 409,
   UserHasBuckets: 409,
   RootIsKept: 409,
@@ -21,6 +23,7 @@ const ADMIN_ERRORS = {
   /** Whether the change has taken effect could not be learned. Look before repeating it. */
   OutcomeUnknown: 503,
   CatalogUnavailable: 503,
+  Busy: 503,
 } as const;
 
 export type AdminErrorCode = keyof typeof ADMIN_ERRORS;

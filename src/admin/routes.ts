@@ -34,6 +34,8 @@ import type { PairsService } from './pairs.ts';
 import { pairAdd, pairWeight, rebalanceQuery } from './pairs-api.ts';
 import type { ReplicationService } from './replication.ts';
 import { repairsQuery, scrubOrder } from './replication-api.ts';
+import type { SqlService } from './sql.ts';
+import { newSqlLogin, sqlOrder } from './sql-api.ts';
 import type { UsageService } from './usage.ts';
 import type { Verify } from './verify.ts';
 
@@ -47,6 +49,7 @@ export interface RouteServices {
   readonly verify?: Verify;
   readonly replication?: ReplicationService;
   readonly pairs?: PairsService;
+  readonly sql?: SqlService;
   readonly changes?: ChangesService;
 }
 
@@ -126,6 +129,7 @@ export function adminRoutes(services: RouteServices): Router {
 
   if (replication) replicationRoutes(router, replication);
   if (services.pairs) pairRoutes(router, services.pairs);
+  if (services.sql) sqlRoutes(router, services.sql);
   if (services.changes) changeRoutes(router, services.changes);
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
@@ -177,6 +181,23 @@ function pairRoutes(router: Router, pairs: PairsService): void {
   router.post('/rebalance', async (req, res) => {
     const { dryRun } = parse(rebalanceQuery, req.query);
     await sendLines(req, res, (signal) => pairs.rebalance(dryRun === '1', signal));
+  });
+}
+
+function sqlRoutes(router: Router, sql: SqlService): void {
+  router.post('/sql', async (req, res) => {
+    const order = parse(sqlOrder, localsOf(res).body);
+    await sendLines(req, res, (signal) => sql.run(order, localsOf(res).who, signal));
+  });
+  router.get('/sql-logins', async (_req, res) => {
+    res.json({ logins: await sql.list() });
+  });
+  router.post('/sql-logins', async (_req, res) => {
+    res.status(201).json(await sql.create(parse(newSqlLogin, localsOf(res).body)));
+  });
+  router.delete('/sql-logins/:name', async (req, res) => {
+    await sql.delete(req.params.name);
+    res.status(204).end();
   });
 }
 

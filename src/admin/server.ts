@@ -13,6 +13,7 @@ import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.t
 import { within } from '../base/within.ts';
 import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
 import type { ChangeFeed } from '../ddm/change-feed.ts';
+import type { PeopleSql } from '../ddm/people/people.ts';
 import type { NodeFinder } from '../dosm/find.ts';
 import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
@@ -25,6 +26,7 @@ import type { Metrics } from './metrics.ts';
 import type { PairsService } from './pairs.ts';
 import type { ReplicationService } from './replication.ts';
 import { adminRoutes } from './routes.ts';
+import { createSqlService } from './sql.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
 import { createUsageService } from './usage.ts';
 import { createVerify } from './verify.ts';
@@ -46,6 +48,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly replication?: ReplicationService;
   /** Growing and shrinking. */
   readonly pairs?: PairsService;
+  /** SQL of people, and their logins. */
+  readonly sql?: PeopleSql;
   /** The change feed. */
   readonly feed?: ChangeFeed;
   readonly listen: { readonly host: string; readonly port: number };
@@ -150,6 +154,7 @@ function adminApp(options: AdminOptions): Express {
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
     ...(options.replication ? { replication: options.replication } : {}),
     ...(options.pairs ? { pairs: options.pairs } : {}),
+    ...(options.sql ? { sql: createSqlService(options.sql, log) } : {}),
     ...(changes ? { changes } : {}),
   });
   app.use(

@@ -14,6 +14,8 @@ import { locateText } from './locate-view.ts';
 import { registerPairs } from './pair-commands.ts';
 import { registerReplication } from './replication-commands.ts';
 import { parseS3Url } from './s3-url.ts';
+import { registerSql } from './sql-command.ts';
+import { createSqlLogin, deleteSqlLogin, listSqlLogins } from './sql-logins.ts';
 import { statusText } from './status-view.ts';
 import { table } from './table.ts';
 import { registerQuota, registerUsage } from './usage-commands.ts';
@@ -26,6 +28,9 @@ interface UserFlags extends CommonFlags {
   readonly tenant?: string;
   readonly accessKey?: string;
   readonly secretKey?: string;
+  readonly sql?: boolean;
+  readonly write?: boolean;
+  readonly renew?: boolean;
 }
 
 interface KeyFlags extends CommonFlags {
@@ -48,6 +53,7 @@ export function registerAdminCommands(program: Command): void {
   registerUsage(program);
   registerVerify(program);
   registerPairs(program);
+  registerSql(program);
   registerChanges(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
@@ -82,22 +88,29 @@ function registerUsers(user: Command): void {
     .option('--tenant <name>')
     .option('--access-key <id>', 'with --secret-key: also create this access key')
     .option('--secret-key <secret>')
+    .option('--sql', 'a login for SQL instead, as for psql; its password is shown this once')
+    .option('--write', 'with --sql: it may also change what the views allow')
+    .option('--renew', 'with --sql: a login that is there gets another password')
     .action((argument: string | undefined, flags: UserFlags) =>
       run(flags, (client) => createUser(client, argument, flags)),
     );
   common(user.command('list'))
-    .description('list accounts')
-    .action((flags: CommonFlags) =>
+    .description('list accounts, or with --sql the logins for SQL')
+    .option('--sql', 'logins for SQL')
+    .action((flags: UserFlags) =>
       run(flags, async (client) => {
+        if (flags.sql) return await listSqlLogins(client, flags);
         const { users } = await client.send<{ users: UserReport[] }>('GET', '/users');
         const rows = users.map((u) => [u.id, u.displayName, u.email, u.tenant, u.isRoot ? 'root' : '']);
         show(flags, users, table(['ID', 'NAME', 'EMAIL', 'TENANT', ''], rows));
       }),
     );
   common(user.command('delete <id>'))
-    .description('delete an account that has no access keys and no buckets')
-    .action((id: string, flags: CommonFlags) =>
+    .description('delete an account that has no access keys and no buckets, or with --sql a login for SQL')
+    .option('--sql', 'a login for SQL')
+    .action((id: string, flags: UserFlags) =>
       run(flags, async (client) => {
+        if (flags.sql) return await deleteSqlLogin(client, id, flags);
         await client.send('DELETE', `/users/${encodeURIComponent(id)}`);
         show(flags, { deleted: id }, `deleted user ${id}`);
       }),
@@ -114,10 +127,16 @@ async function createUser(
   if (argument !== undefined && flags.id !== undefined && argument !== flags.id) {
     throw new CommandError('the id stands twice, and differently', 2);
   }
+  const { displayName, email, tenant } = flags;
+  if (flags.sql) {
+    if ([displayName, email, tenant, flags.accessKey, flags.secretKey].some((given) => given !== undefined))
+      throw new CommandError('a login for SQL has a name alone; accounts are made without --sql', 2);
+    return await createSqlLogin(client, id, flags);
+  }
+  if (flags.write || flags.renew) throw new CommandError('--write and --renew belong to --sql', 2);
   if ((flags.accessKey === undefined) !== (flags.secretKey === undefined)) {
     throw new CommandError('--access-key and --secret-key belong together: give both or none', 2);
   }
-  const { displayName, email, tenant } = flags;
   const user = await client.send<UserReport>('POST', '/users', { id, displayName, email, tenant });
   if (flags.accessKey === undefined) return show(flags, user, `created user ${user.id}`);
   const key = await client.send<NewKeyReport>('POST', '/keys', {

@@ -13,6 +13,7 @@ import { within } from '../../base/within.ts';
 import type { MemberConfig } from '../../config.ts';
 import type { AccessKey } from '../../ddm/catalog.ts';
 import { migrate } from '../../ddm/migrate.ts';
+import { openPeopleSql } from '../../ddm/people/people.ts';
 import { openCatalog } from '../../ddm/postgres-catalog.ts';
 import { createDosm } from '../../dosm/create.ts';
 import { Findings } from '../../dosm/findings.ts';
@@ -209,6 +210,11 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         ...{ catalog, topology, clients, clock, add: pairs.add, refresh: pairs.refresh },
         move: { catalog, topology, clients, clock, view: conditions.view, pace: movePace },
         dropAfterMs: settings.replication.moveGraceMs,
+      }),
+      sql: openPeopleSql({
+        pairs: () => directories.pairs(),
+        owner: (pair) => directories.owner(pair),
+        clock,
       }),
       openSecret: identity.openSecret,
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
