@@ -76,6 +76,8 @@ export interface PairReport {
   readonly members: readonly [string, string];
   /** `redundant`: both serve. `degraded`: one serves. `lost`: none does. */
   readonly state: 'redundant' | 'degraded' | 'lost';
+  /** Raised by every change of its conditions; of directories: their servers' timeline. null: not known. */
+  readonly epoch: number | null;
 }
 
 export interface StatusReport {
@@ -115,18 +117,26 @@ export interface FailoverReport {
 }
 
 export interface ConditionEventReport {
-  readonly id: number;
+  /** null for directories' events. */
+  readonly id: number | null;
+  readonly kind: 'node' | 'center' | 'directory';
   readonly subject: string;
-  readonly state: Condition;
+  /** Directories: also `primary` (promoted) and `may-return` (an operator lets it come back). */
+  readonly state: Condition | 'primary' | 'may-return';
+  /** The cluster's since then; of directories the timeline of their pair. */
   readonly epoch: number;
   readonly at: string;
   readonly why: string;
   readonly decidedBy: string;
 }
-/** Newest first; `before` of the next page is the last id. */
+/** Newest first; `before` of the next page is `next`, or the id of an event that has one. */
 export interface HistoryReport {
   readonly events: readonly ConditionEventReport[];
   readonly truncated: boolean;
+  /** null: there are no more. */
+  readonly next: string | null;
+  /** Directory pairs that do not answer, so that what was decided about them is not here. */
+  readonly missing?: readonly string[];
 }
 
 export interface ReplicaReport {
@@ -350,5 +360,8 @@ export const failoverEnter = z.strictObject({
 export const failoverLeave = z.strictObject({ subject: failoverSubject, force: z.boolean().default(false) });
 export const historyQuery = z.strictObject({
   max: z.coerce.number().int().min(1).max(1000).default(100),
-  before: z.coerce.number().int().min(1).optional(),
+  before: z
+    .string()
+    .regex(/^[1-9]\d{0,15}$|^\d{0,15}@(\d{4}-\d\d-\d\dT[\d:.]{8,15}Z)?$/)
+    .optional(),
 });

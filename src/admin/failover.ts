@@ -9,9 +9,10 @@ import type { Conditions, ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { AdminError, type AdminErrorCode } from './admin-error.ts';
 import type { FailoverReport, HistoryReport } from './api.ts';
+import { type HistorySources, readHistory } from './history.ts';
 
 export interface FailoverSources {
-  readonly catalog: Pick<ClusterCatalog, 'changeCondition' | 'allowReturn' | 'conditionHistory'>;
+  readonly catalog: Pick<ClusterCatalog, 'changeCondition' | 'allowReturn'> & HistorySources;
   readonly topology: Topology;
   /** With `take`: the record as a change has left it. */
   readonly conditions: ConditionView & { take(conditions: Conditions): void };
@@ -53,7 +54,7 @@ export interface LeaveOrder {
 export interface Failover {
   enter(order: EnterOrder, who: string): Promise<FailoverReport>;
   leave(order: LeaveOrder, who: string): Promise<FailoverReport>;
-  history(query: { max: number; before?: number | undefined }): Promise<HistoryReport>;
+  history(query: { max: number; before?: string | undefined }): Promise<HistoryReport>;
 }
 
 type Subject = ConditionChange['subject'];
@@ -157,16 +158,7 @@ export function createFailover(sources: FailoverSources): Failover {
       return report(subject, record);
     },
 
-    async history({ max, before }) {
-      const events = await catalog.conditionHistory({
-        max: max + 1,
-        ...(before === undefined ? {} : { before }),
-      });
-      return {
-        events: events.slice(0, max).map((event) => ({ ...event, at: event.at.toISOString() })),
-        truncated: events.length > max,
-      };
-    },
+    history: (query) => readHistory(catalog, query),
   };
 }
 

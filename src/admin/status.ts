@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import { within } from '../base/within.ts';
 import type { Catalog, CatalogStatus } from '../ddm/catalog.ts';
-import type { ClusterCatalog, ResyncState } from '../ddm/cluster-catalog.ts';
+import type { ClusterCatalog, DirectoryEvent, ResyncState } from '../ddm/cluster-catalog.ts';
 import type { NodeClient, NodeStatus } from '../nodes/protocol.ts';
 import type { Conditions, ConditionView, MemberCondition } from '../twin/condition.ts';
 import type { Center, Member, Pair, Topology } from '../twin/topology.ts';
@@ -31,7 +31,8 @@ export interface MemberState {
 export interface StatusSources {
   readonly topology: Topology;
   readonly clients: ReadonlyMap<MemberId, NodeClient>;
-  readonly catalog: Pick<Catalog, 'status'> & Partial<Pick<ClusterCatalog, 'countRepairs' | 'listResyncs'>>;
+  readonly catalog: Pick<Catalog, 'status'> &
+    Partial<Pick<ClusterCatalog, 'countRepairs' | 'listResyncs' | 'directoryHistory'>>;
   /** Asked anew for every report. A deployment without a supervisor answers with no rows. */
   readonly members: () => readonly MemberState[];
   readonly clock: Clock;
@@ -58,10 +59,13 @@ export async function collectStatus(sources: StatusSources): Promise<StatusRepor
     }
   };
   const { catalog: source } = sources;
-  const [catalog, repairs, resyncs, record, ...nodes] = await Promise.all([
+  const [catalog, repairs, resyncs, decided, record, ...nodes] = await Promise.all([
     ask(() => source.status()),
     ask(async () => (source.countRepairs ? await source.countRepairs() : NO_REPAIRS)),
     ask(async () => (source.listResyncs ? await source.listResyncs() : [])),
+    ask(async () =>
+      source.directoryHistory ? await source.directoryHistory({ max: DECISIONS_MAX }) : NO_DECISIONS,
+    ),
     // Bounded by itself; what is known stays when the root is away.
     sources.conditions?.reload(),
     ...[...clients].map(async ([id, client]) => [id, await ask(() => client.status())] as const),
@@ -72,6 +76,7 @@ export async function collectStatus(sources: StatusSources): Promise<StatusRepor
     catalog,
     repairs,
     resyncs: new Map(resyncs.ok ? resyncs.value.map((r) => [r.member, r]) : []),
+    decisions: decided.ok ? decided.value.events : [],
     record: record ?? null,
     nodes: new Map(nodes),
     notAdmitted: sources.notAdmitted ?? (() => null),
@@ -79,6 +84,9 @@ export async function collectStatus(sources: StatusSources): Promise<StatusRepor
 }
 
 type RepairCount = Awaited<ReturnType<ClusterCatalog['countRepairs']>>;
+/** Enough to have the last one of every pair among them, but for pairs that went to and fro. */
+const DECISIONS_MAX = 50;
+const NO_DECISIONS = { events: [] };
 const NO_REPAIRS: RepairCount = { queued: 0, byMember: new Map() };
 
 interface Facts {
@@ -87,6 +95,8 @@ interface Facts {
   readonly catalog: Answer<readonly CatalogStatus[]>;
   readonly repairs: Answer<RepairCount>;
   readonly resyncs: ReadonlyMap<MemberId, ResyncState>;
+  /** About directories, newest first. */
+  readonly decisions: readonly DirectoryEvent[];
   readonly record: Conditions | null;
   readonly nodes: ReadonlyMap<MemberId, Answer<NodeStatus>>;
   readonly notAdmitted: (member: MemberId) => string | null;
@@ -97,7 +107,7 @@ export function describeStatus(facts: Facts): StatusReport {
   const { topology, record } = facts;
   const members = [...topology.members.values()].map((member) => describeMember(member, facts));
   const conditions = new Map(members.map((m) => [m.id, m.condition]));
-  const pairs = [...topology.pairs.values()].map((pair) => describePair(pair, conditions));
+  const pairs = [...topology.pairs.values()].map((pair) => describePair(pair, conditions, facts));
   const repairs = describeRepairs(facts.repairs);
   return {
     epoch: record?.epoch ?? 1,
@@ -207,10 +217,19 @@ function describeDirectory(member: Member, state: MemberState | undefined, facts
   const role = state?.primary === undefined ? {} : { primary: state.primary };
   // Whoever decides knows best why.
   if (state?.condition !== undefined && state.condition !== 'serving' && state.reason !== undefined)
-    return { ...role, condition: state.condition, reason: state.reason };
+    return { ...role, condition: state.condition, reason: state.reason, ...decidedOn(member, facts) };
   const problem = directoryProblem(member, state, facts);
   if (!problem) return { ...role, condition: state?.condition ?? 'serving' };
   return { ...role, condition: unlessDecided(state, problem.condition), reason: problem.reason };
+}
+
+/** Since when a directory is out, and by whose decision, as far as its pair's catalog has it already. */
+function decidedOn({ id, twin }: Member, { decisions }: Facts): Pick<MemberReport, 'since' | 'decidedBy'> {
+  const last = decisions.find(
+    ({ member, state }) => member === id || (member === twin && state === 'primary'),
+  );
+  const isOut = last?.member === id ? last.state === 'failed-over' || last.state === 'may-return' : true;
+  return last && isOut ? { since: last.at.toISOString(), decidedBy: last.decidedBy } : {};
 }
 
 /** What is seen to be wrong with a directory, whatever has been decided about it. */
@@ -238,10 +257,16 @@ function unlessDecided(state: MemberState | undefined, seen: Condition): Conditi
   return state?.condition === undefined || state.condition === 'serving' ? seen : state.condition;
 }
 
-function describePair(pair: Pair, conditions: ReadonlyMap<string, Condition>): PairReport {
+function describePair(
+  pair: Pair,
+  conditions: ReadonlyMap<string, Condition>,
+  { record, catalog }: Facts,
+): PairReport {
   const serving = pair.members.filter((id) => conditions.get(id) === 'serving').length;
   const state = serving === 2 ? 'redundant' : serving === 1 ? 'degraded' : 'lost';
-  return { id: pair.id, kind: pair.kind, members: pair.members, state };
+  const timeline = () => (catalog.ok ? catalog.value.find((c) => c.pair === pair.id)?.epoch : undefined);
+  const epoch = (pair.kind === 'node' ? record?.pairEpochs.get(pair.id) : timeline()) ?? null;
+  return { id: pair.id, kind: pair.kind, members: pair.members, state, epoch };
 }
 
 /** What was declared; else a center is out when none of its members serves. */

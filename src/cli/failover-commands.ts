@@ -44,15 +44,16 @@ export function registerFailover(program: Command): void {
       }),
     );
   common(failover.command('history'))
-    .description('every change of a condition, newest first')
+    .description('every change of a condition, of nodes and directories, newest first')
     .option('--max <n>', 'at most so many (100)', '100')
     .action(({ max, ...flags }: CommonFlags & { max: string }) =>
       run(flags, async (client) => {
-        const { events } = await client.send<HistoryReport>(
+        const { events, missing = [] } = await client.send<HistoryReport>(
           'GET',
           `/failover/history?${new URLSearchParams({ max })}`,
         );
-        show(flags, events, historyText(events));
+        const lacks = missing.map((pair) => `${pair} does not answer: what was decided about it is missing`);
+        show(flags, events, [historyText(events), ...lacks].join('\n'));
       }),
     );
 }

@@ -257,6 +257,8 @@ export interface CatalogStatus {
   readonly writable: boolean;
   /** Whether commits wait for the twin at this moment. */
   readonly synchronous: boolean;
+  /** The timeline of the pair's primary, while it answers. */
+  readonly epoch?: Epoch;
 }
 
 export class CatalogUnavailable extends Error {

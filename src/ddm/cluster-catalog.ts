@@ -122,6 +122,21 @@ export interface KnownPair {
   }[];
 }
 
+/** What was decided about a directory. */
+export interface DirectoryEvent {
+  readonly pair: PairId;
+  readonly member: MemberId;
+  /** `primary`: promoted, and its twin is out. `may-return`: an operator lets it come back. */
+  readonly state: 'primary' | 'failed-over' | 'may-return' | 'serving';
+  /** The pair's timeline. */
+  readonly epoch: Epoch;
+  readonly at: Date;
+  /** The same, finer: for the next page. */
+  readonly cursor: string;
+  readonly why: string;
+  readonly decidedBy: string;
+}
+
 export interface ClusterCatalog {
   // Root pair.
   /**
@@ -144,6 +159,11 @@ export interface ClusterCatalog {
   ): Promise<Outcome<Conditions, 'no-such-subject'>>;
   /** Newest first. */
   conditionHistory(query: { max: number; before?: number }): Promise<readonly ConditionEvent[]>;
+  /** Of every directory pair, newest first, `before` the cursor of an event. `silent`: pairs whose events are missing. */
+  directoryHistory(query: { max: number; before?: string }): Promise<{
+    readonly events: readonly DirectoryEvent[];
+    readonly silent: readonly PairId[];
+  }>;
   /** Remembers the data folder of a member that serves and has none recorded; answers the recorded one (null: none). */
   adoptStore(member: MemberId, storeId: string): Promise<string | null>;
 

@@ -9,7 +9,7 @@
  * whoever is the primary then, a commit's outcome is unknown.
  */
 import type { Clock } from '../base/clock.ts';
-import type { PairId } from '../base/ids.ts';
+import type { Epoch, PairId } from '../base/ids.ts';
 import { type CatalogStatus, CatalogUnavailable } from './catalog.ts';
 import { Combiner } from './combiner.ts';
 import { type Answer, Link, type Row } from './link.ts';
@@ -234,9 +234,10 @@ export class Directory {
       throw error;
     });
     const row = rows[0];
-    return row
-      ? { pair: this.pair, writable: row.writable === true, synchronous: row.synchronous === true }
-      : away;
+    if (!row) return away;
+    const { writable, synchronous, timeline } = row;
+    const epoch = timeline === null ? {} : { epoch: timeline as Epoch };
+    return { pair: this.pair, writable: writable === true, synchronous: synchronous === true, ...epoch };
   }
 
   close(): void {

@@ -9,6 +9,7 @@ import type { Catalog } from './catalog.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import { openConditions } from './conditions.ts';
 import { Directories } from './directories.ts';
+import { openDirectoryHistory } from './directory-history.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { type IdentityCatalog, openIdentity } from './identity.ts';
 import { openObjects } from './objects.ts';
@@ -37,6 +38,7 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
     ...openQuotas(directories),
     ...openHousekeeping(directories, o),
     ...openConditions(directories, o.log),
+    ...openDirectoryHistory(directories),
     ...openRepairs(directories),
     ...openBlobs(directories),
     ...openOutbox(directories),

@@ -28,6 +28,7 @@ export interface GatewayConditionsOptions {
     | 'adoptStore'
     | 'allowReturn'
     | 'conditionHistory'
+    | 'directoryHistory'
   > &
     Pick<IdentityCatalog, 'raiseEpoch'>;
   readonly clients: ReadonlyMap<MemberId, NodeClient & NodeNames>;

@@ -202,6 +202,7 @@ export class ModelCatalog extends ModelObjects implements Catalog {
     this.commit('allowReturn', () => this.record.allowReturn(subject, decidedBy));
   conditionHistory = async ({ max, before }: { max: number; before?: number }) =>
     this.record.history(max, before);
+  directoryHistory = async () => ({ events: [], silent: [] });
   adoptStore = async (...[member, storeId]: Cluster<'adoptStore'>) => this.record.adoptStore(member, storeId);
   leaseResync = async (...[lease, progress = {}]: Cluster<'leaseResync'>) =>
     this.record.lease(lease, progress);

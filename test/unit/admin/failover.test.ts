@@ -191,9 +191,9 @@ describe('failover leave and history', () => {
       conditionHistory: async ({ max, before = 100 }) =>
         Array.from({ length: Math.min(max, before - 1) }, (_, index) => event(before - 1 - index)),
     });
-    const page = await failover.history({ max: 2, before: 4 });
+    const page = await failover.history({ max: 2, before: '4' });
     assert.deepEqual([page.events.map((e) => e.id), page.truncated], [[3, 2], true]);
     assert.equal(page.events[0]!.at, '1970-01-01T00:00:00.000Z');
-    assert.equal((await failover.history({ max: 3, before: 4 })).truncated, false);
+    assert.equal((await failover.history({ max: 3, before: '4' })).truncated, false);
   });
 });

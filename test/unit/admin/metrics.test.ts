@@ -10,7 +10,7 @@ const report = (change: Partial<StatusReport> = {}): StatusReport => ({
   redundant: true,
   centers: [],
   members: [{ ...node, id: 'node-a11', condition: 'serving', requests: 12, controlRequests: 4 }],
-  pairs: [{ id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'redundant' }],
+  pairs: [{ id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'redundant', epoch: 1 }],
   repairs: { queued: 0 },
   ...change,
 });
@@ -57,7 +57,9 @@ describe('metrics', () => {
       epoch: 4,
       repairs: { queued: 9 },
       members: [{ ...node, id: 'node-a11', condition: 'suspect', requests: null, controlRequests: null }],
-      pairs: [{ id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'degraded' }],
+      pairs: [
+        { id: 'node/11', kind: 'node', members: ['node-a11', 'node-b11'], state: 'degraded', epoch: 1 },
+      ],
     });
     advance(5_000);
     const after = (await metrics.page()).text;

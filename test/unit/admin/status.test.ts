@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { collectStatus, type MemberState, type StatusSources } from '../../../src/admin/status.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import type { Epoch, MemberId, PairId } from '../../../src/base/ids.ts';
-import { type CatalogStatus, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
+import { type CatalogStatus, CatalogUnavailable, type DirectoryEvent } from '../../../src/ddm/catalog.ts';
 import { type NodeClient, NodeError, type NodeStatus } from '../../../src/nodes/protocol.ts';
 import { allServing, type Conditions, type MemberCondition, viewOf } from '../../../src/twin/condition.ts';
 import type { Member, Topology } from '../../../src/twin/topology.ts';
@@ -176,6 +176,34 @@ describe('collectStatus', () => {
     assert.equal(of('directory-b5').condition, 'failed-over');
     assert.equal(of('directory-a5').condition, 'serving');
     assert.equal(stateOf('directory/5'), 'degraded');
+  });
+
+  it('says since when a directory is out and by whose decision, as the catalog has it', async () => {
+    const event = (member: string, state: DirectoryEvent['state'], day: number): DirectoryEvent => ({
+      ...{ pair: 'directory/5' as PairId, member: id(member), state, epoch: 2 as Epoch, cursor: '' },
+      ...{ at: new Date(Date.UTC(2026, 0, day)), why: 'it ended', decidedBy: 'antipode start' },
+    });
+    const out = { condition: 'failed-over', reason: 'its twin was promoted' } as const;
+    const ask = async (events: readonly DirectoryEvent[]) => {
+      const catalog = {
+        status: async () => [{ ...healthy, epoch: 2 as Epoch }],
+        directoryHistory: async () => ({ events, silent: [] }),
+      };
+      const { of, status } = await report({ catalog, members: directories(out) });
+      const { since, decidedBy } = of('directory-b5');
+      return [since, decidedBy, status.pairs.map((pair) => pair.epoch)];
+    };
+    const promoted = event('directory-a5', 'primary', 2);
+    assert.deepEqual(await ask([promoted, event('directory-b5', 'serving', 1)]), [
+      ...['2026-01-02T00:00:00.000Z', 'antipode start', [null, 2]],
+    ]);
+    const left = event('directory-b5', 'failed-over', 3);
+    assert.equal((await ask([left, promoted]))[0], '2026-01-03T00:00:00.000Z');
+    // The agent has not written it there yet.
+    assert.deepEqual((await ask([event('directory-b5', 'serving', 3), left])).slice(0, 2), [
+      undefined,
+      undefined,
+    ]);
   });
 
   it('reports a standby that is copied anew as resyncing', async () => {
