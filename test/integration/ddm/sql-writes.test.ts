@@ -1,77 +1,19 @@
 /**
- * Changes in SQL through the views, by a login of antipode_writer: they obey what S3 obeys, keep the directory's books, skip
- * what has changed meanwhile, and cannot be used for more than that.
+ * Changes in SQL through the views, by a login of antipode_writer: they obey what S3 obeys, keep the directory's books, and
+ * skip what has changed meanwhile.
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import pg from 'pg';
-import { systemClock } from '../../../src/base/clock.ts';
 import type { BucketId } from '../../../src/base/ids.ts';
 import type { Bucket, PutVersion } from '../../../src/ddm/catalog.ts';
-import { openCatalog } from '../../../src/ddm/postgres-catalog.ts';
-import { ATTRIBUTES, Kit, mustBeDone, reasonOf } from '../../contract/contract-kit.ts';
-import { auditOf } from '../../harness/audit.ts';
-import { locatorOf, quiet, ROOT } from '../../harness/catalog.ts';
-import { stopSharedServer, testDatabase } from '../../harness/postgres.ts';
+import { ATTRIBUTES, mustBeDone, reasonOf } from '../../contract/contract-kit.ts';
+import { stopSharedServer } from '../../harness/postgres.ts';
+import { closeAll, sqlstate, versionsOf, world } from './sql-writes-kit.ts';
 
-const open: { close(): Promise<unknown> }[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((one) => one.close()));
-});
+afterEach(closeAll);
 after(stopSharedServer);
 
 const DAY_MS = 24 * 3_600_000;
-
-async function world() {
-  const { server, app } = await testDatabase();
-  const catalog = await openCatalog({ root: ROOT, locator: locatorOf(app), log: quiet, clock: systemClock });
-  open.push(catalog);
-  const kit = new Kit(catalog);
-  const sql = async (text: string) =>
-    (await server.admin(text, app.database)).rows as Record<string, unknown>[];
-  const login = async (user = 'antipode_writer') => {
-    const client = new pg.Client({ ...app, user });
-    const warnings: string[] = [];
-    client.on('notice', ({ message }) => warnings.push(message ?? ''));
-    // At the end of a test the server may be faster.
-    client.on('error', () => {});
-    await client.connect();
-    open.push({ close: () => client.end() });
-    const run = async (text: string, values?: unknown[]) => {
-      const { rows, rowCount } = await client.query(text, values);
-      return { rows: rows as Record<string, unknown>[], rowCount };
-    };
-    return { run, warnings };
-  };
-  const bucket = async (o: Parameters<Kit['bucket']>[0] = {}) => {
-    const id = await kit.bucket(o);
-    const [row] = await sql(`SELECT name FROM antipode.bucket WHERE id = ${id}`);
-    return { id, name: String(row!.name) };
-  };
-  const events = async (id: BucketId) =>
-    (
-      await sql(`SELECT kind, key FROM antipode.outbox WHERE bucket_id = ${id} AND key <> '' ORDER BY id`)
-    ).map(({ kind, key }) => `${kind} ${key}`);
-  const isSound = async () => {
-    assert.deepEqual(await auditOf(sql), {});
-    assert.deepEqual(await sql('SELECT * FROM antipode.audit_usage()'), []);
-    assert.deepEqual(
-      await sql('SELECT FROM antipode.sql_change UNION ALL SELECT FROM antipode.sql_write'),
-      [],
-    );
-  };
-  return { catalog, kit, sql, login, bucket, events, isSound, app, server };
-}
-type World = Awaited<ReturnType<typeof world>>;
-
-const sqlstate = (code: string, message: RegExp) => (error: unknown) => {
-  assert.equal((error as { code?: string }).code, code, String(error));
-  assert.match((error as Error).message, message);
-  return true;
-};
-const versionsOf = (w: World, id: BucketId) =>
-  w.sql(`SELECT key, version_id AS id, is_latest AS latest, is_delete_marker AS marker, user_metadata AS meta, tags,
-         system_metadata AS headers, size::integer FROM antipode.version WHERE bucket_id = ${id} ORDER BY key, seq DESC`);
 
 describe('DELETE FROM catalog.objects', () => {
   for (const versioning of ['unversioned', 'enabled', 'suspended'] as Bucket['versioning'][])
@@ -395,116 +337,6 @@ describe('rows that change meanwhile', () => {
       `SELECT deadlocks::integer AS n FROM pg_stat_database WHERE datname = '${w.app.database}'`,
     );
     assert.equal(deadlocks?.n, 0);
-    await w.isSound();
-  });
-});
-
-describe('what a login cannot do with it', () => {
-  /** Objects of no bytes, written as commits would have them. */
-  const fill = (w: World, id: BucketId, n: number) =>
-    w.sql(`
-      INSERT INTO antipode.version (bucket_id, key, seq, version_id, is_latest, size, write_id, last_modified, etag, owner)
-      SELECT ${id}, 'key-' || i, nextval('antipode.version_seq'), 'null', true, 0, gen_random_uuid(), now(), 'e', 'owner-1'
-      FROM generate_series(1, ${n}) i;
-      INSERT INTO antipode.usage_delta (bucket_id, versions, bytes) VALUES (${id}, ${n}, 0)`);
-
-  it('change more than so many rows in a transaction, or nothing is changed', async () => {
-    const w = await world();
-    const { id, name } = await w.bucket();
-    assert.deepEqual(await w.sql('SELECT antipode.sql_rows_max() AS max'), [{ max: 10_000 }]);
-    await w.sql(
-      'CREATE OR REPLACE FUNCTION antipode.sql_rows_max() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 20 $$',
-    );
-    await fill(w, id, 21);
-    const writer = await w.login();
-    const all = `DELETE FROM catalog.objects WHERE bucket = '${name}'`;
-    await assert.rejects(writer.run(all), sqlstate('54000', /at most 20 rows/));
-    await writer.run('BEGIN');
-    await writer.run(`${all} AND key < 'key-5'`);
-    await writer.run(`SET LOCAL antipode.sql_rows = ''`);
-    await writer.run(`${all} AND key >= 'key-5'`);
-    await assert.rejects(writer.run('COMMIT'), sqlstate('54000', /at most 20 rows/));
-    assert.equal((await w.kit.keys(id)).length, 21);
-    assert.equal((await writer.run(`${all} AND key <> 'key-1'`)).rowCount, 20);
-    assert.deepEqual(await w.kit.keys(id), ['key-1']);
-    await w.isSound();
-  });
-
-  it('fill the table of locks: a thousand keys are locked one by one, more by their bucket', async () => {
-    const w = await world();
-    const { id, name } = await w.bucket();
-    await fill(w, id, 1_100);
-    const writer = await w.login();
-    let round = 0;
-    const locks = async (keys: string) => {
-      await writer.run('BEGIN');
-      await writer.run(
-        `UPDATE catalog.objects SET tags = jsonb_build_object('round', '${++round}') WHERE bucket = '${name}' AND ${keys}`,
-      );
-      await writer.run('SET CONSTRAINTS ALL IMMEDIATE');
-      const [row] =
-        await w.sql(`SELECT count(*)::integer AS n FROM pg_locks WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())`);
-      await writer.run('COMMIT');
-      return row!.n;
-    };
-    assert.equal(await locks(`key < 'key-2'`), 213);
-    assert.equal(await locks('true'), 1);
-    const [done] = await w.sql(
-      `SELECT count(*)::integer AS n FROM antipode.version WHERE tags @> '{"round": "2"}'`,
-    );
-    assert.equal(done?.n, 1_100);
-    await w.isSound();
-  });
-
-  it('put its own tables, functions or operators in the place of ours', async () => {
-    const w = await world();
-    const { id, name } = await w.bucket();
-    await w.kit.put(id, 'key');
-    await w.sql(`
-      GRANT TEMPORARY ON DATABASE ${w.app.database} TO antipode_writer;
-      CREATE SCHEMA evil AUTHORIZATION antipode_writer`);
-    const writer = await w.login();
-    await writer.run('CREATE TEMP TABLE sql_write (tx xid8)');
-    await writer.run('CREATE TEMP TABLE version (LIKE pg_catalog.pg_class)');
-    await writer.run('CREATE TEMP TABLE stolen (who text)');
-    for (const [signature, result] of [
-      ['apply_batch(jsonb, bigint)', 'jsonb'],
-      ['jsonb_build_object(text, text)', 'jsonb'],
-      ['count(text)', 'bigint'],
-      ['pg_current_xact_id()', 'xid8'],
-    ])
-      for (const schema of ['evil', 'pg_temp'])
-        await writer.run(`CREATE FUNCTION ${schema}.${signature} RETURNS ${result} LANGUAGE plpgsql AS
-          $$ BEGIN INSERT INTO pg_temp.stolen VALUES (current_user); RETURN NULL; END $$`);
-    await writer.run(`CREATE FUNCTION evil.same(text, text) RETURNS boolean LANGUAGE plpgsql AS
-      $$ BEGIN INSERT INTO pg_temp.stolen VALUES (current_user); RETURN true; END $$`);
-    await writer.run('CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.same)');
-    await writer.run('SET search_path = evil, pg_temp, catalog, pg_catalog');
-    await writer.run(`DELETE FROM catalog.objects WHERE bucket OPERATOR(pg_catalog.=) '${name}'`);
-    const { rows } = await writer.run('SELECT who FROM pg_temp.stolen');
-    assert.deepEqual(rows, []);
-    assert.deepEqual(await w.kit.keys(id), []);
-    await w.isSound();
-  });
-
-  it('commit without the twin, or see what is not there any more', async () => {
-    const w = await world();
-    const { id, name } = await w.bucket();
-    await w.kit.put(id, 'key');
-    const writer = await w.login();
-    await writer.run('SET synchronous_commit = off');
-    await writer.run('BEGIN');
-    await writer.run(`DELETE FROM catalog.objects WHERE bucket = '${name}'`);
-    await writer.run('SET CONSTRAINTS ALL IMMEDIATE');
-    const { rows } = await writer.run('SHOW synchronous_commit');
-    await writer.run('COMMIT');
-    assert.deepEqual(rows, [{ synchronous_commit: 'remote_apply' }]);
-    for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
-      await writer.run(`BEGIN ISOLATION LEVEL ${level}`);
-      await assert.rejects(writer.run('DELETE FROM catalog.objects'), sqlstate('25000', /READ COMMITTED/));
-      await writer.run('ROLLBACK');
-    }
     await w.isSound();
   });
 });
