@@ -67,8 +67,28 @@ export async function readyFolders(o: FoldersOptions): Promise<void> {
   for (const pair of o.plan.directoryPairs) await readyPair(o, pair);
 }
 
-async function readyPair(o: FoldersOptions, { id, members }: PlannedPair): Promise<void> {
-  const last = o.decisions.last.get(id);
+/** Before anything is started. @throws {ConfigError} where no folder can be trusted to hold all that was acknowledged */
+export function checkFolders({ plan, decisions }: Pick<FoldersOptions, 'plan' | 'decisions'>): void {
+  for (const pair of plan.directoryPairs) lookAt(pair, decisions);
+}
+
+async function readyPair(o: FoldersOptions, pair: PlannedPair): Promise<void> {
+  const { step, standing, primary, twin } = lookAt(pair, o.decisions);
+  if (step.kind === 'make') {
+    const { superuserPassword, progress } = o;
+    await makePairFolders(o.binaries, { primary, standby: twin, superuserPassword, progress });
+  }
+  if (step.kind === 'promote-twin') {
+    const why = `the folder of ${standing.primary} is missing`;
+    const proof = 'no process works there; commits waited for its twin to the last';
+    const at = new Date(o.now()).toISOString();
+    o.decisions.append({ at, pair: pair.id, what: 'promoted', member: standing.twin, why, proof });
+    o.progress(`${why}: ${standing.twin} takes over`);
+  }
+}
+
+function lookAt({ id, members }: PlannedPair, decisions: DecisionLog) {
+  const last = decisions.last.get(id);
   const standing = standingOf([members[0].id, members[1].id], last);
   const folders = new Map(members.map((member) => [member.id, join(member.dataDir, 'pg')]));
   const [primary, twin] = [folders.get(standing.primary)!, folders.get(standing.twin)!];
@@ -80,17 +100,7 @@ async function readyPair(o: FoldersOptions, { id, members }: PlannedPair): Promi
     twin: stateOf(twin),
   });
   if (step.kind === 'refuse') throw new ConfigError(`${nameOf(id)}: ${step.why}`);
-  if (step.kind === 'make') {
-    const { superuserPassword, progress } = o;
-    await makePairFolders(o.binaries, { primary, standby: twin, superuserPassword, progress });
-  }
-  if (step.kind === 'promote-twin') {
-    const why = `the folder of ${standing.primary} is missing`;
-    const proof = 'no process works there; commits waited for its twin to the last';
-    const at = new Date(o.now()).toISOString();
-    o.decisions.append({ at, pair: id, what: 'promoted', member: standing.twin, why, proof });
-    o.progress(`${why}: ${standing.twin} takes over`);
-  }
+  return { step, standing, primary, twin };
 }
 
 const nameOf = (pair: PairId): string => `the pair ${pair}`;

@@ -15,7 +15,7 @@ import { findPostgres } from './postgres-binaries.ts';
 import { checkAddresses } from './preflight.ts';
 import { openProgress, type Progress } from './progress.ts';
 import { makeSecrets, readPasswords } from './secrets.ts';
-import { readyFolders } from './start-folders.ts';
+import { checkFolders, readyFolders } from './start-folders.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** Ctrl-C on a terminal may arrive twice, from the terminal and from npm: one person's one wish. */
@@ -38,6 +38,8 @@ async function run(config: StartConfig, plan: Plan, lock: FolderLock, progress: 
   const cleared = await clearLeftovers(plan);
   if (cleared) progress.step('cleared what an earlier run left');
   await checkAddresses(plan, config, cleared);
+  const decisions = openDecisions(join(config.dataDir, 'decisions.jsonl'));
+  checkFolders({ plan, decisions });
   const { credentials, generated } = makeSecrets(plan.secretsDir, config.credentials);
   for (const member of plan.members) writeMemberConfig(plan, member, config);
   const { log, flush } = openLogFile({
@@ -46,7 +48,6 @@ async function run(config: StartConfig, plan: Plan, lock: FolderLock, progress: 
     level: config.settings.logLevel,
   });
   process.on('exit', flush);
-  const decisions = openDecisions(join(config.dataDir, 'decisions.jsonl'));
   const supervisor = new Supervisor({ config, plan, decisions, log, progress });
   const wishes = listenToSignals();
   // Members load while the catalog is made: both take a core's time.
