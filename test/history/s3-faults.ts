@@ -11,6 +11,12 @@ import type { Gateway } from '../harness/gateway.ts';
 import type { Store } from '../harness/store.ts';
 import { TcpProxy } from '../harness/tcp-proxy.ts';
 import { pick, seededRandom, whole } from '../world/seeded-random.ts';
+import {
+  type DirectoryFault,
+  isDirectoryFault,
+  strikeDirectory,
+  untilDirectoriesWell,
+} from './directory-faults.ts';
 import { HistoryOfBucket, runClient } from './s3-clients.ts';
 
 /** Short, so that a member goes out and comes back while others fail. */
@@ -35,7 +41,7 @@ export const FAULTS = [
   'enter failover',
   'kill a center',
 ] as const;
-export type Fault = (typeof FAULTS)[number];
+export type Fault = (typeof FAULTS)[number] | DirectoryFault;
 
 const CLIENTS_OF_EACH = 3;
 
@@ -91,6 +97,7 @@ async function runRound(
 ): Promise<HistoryOfBucket> {
   const history = new HistoryOfBucket(`history-${o.seed}-${index}`);
   const clients = proxies.map(({ port }) => clientAt(o.store, port));
+  if (isDirectoryFault(fault)) await untilDirectoriesWell(o.store);
   await created(clients[0]!, history.bucket);
   const until = performance.now() + o.roundMs;
   const running = clients.flatMap((s3, gateway) =>
@@ -119,6 +126,7 @@ async function strike(
   const node = pick(random, nodes);
   const nothing = async () => {};
   const admin = createAdminClient({ admin: second.store.adminEndpoint, data: store.dataDir });
+  if (isDirectoryFault(fault)) return strikeDirectory(store, fault);
   switch (fault) {
     case 'none':
       return nothing;

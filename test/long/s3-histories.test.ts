@@ -1,12 +1,13 @@
 /**
- * Histories over S3 for longer than the fault tests: HISTORY_ROUNDS rounds (200) of failures in a random order, with what
- * comes of one still going on in the next.
+ * Histories over S3 for longer than the fault tests: HISTORY_ROUNDS rounds (200) of failures of nodes, gateways and
+ * directories in a random order, with what comes of one still going on in the next.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { antipode } from '../fault/store/cluster-kit.ts';
 import { type Gateway, startGateway } from '../harness/gateway.ts';
 import { type Store, startStore } from '../harness/store.ts';
+import { DIRECTORY_FAULTS, untilDirectoriesWell } from '../history/directory-faults.ts';
 import { FAULTS, HISTORY_SETTINGS, runRounds, untilWell } from '../history/s3-faults.ts';
 import { pick, seededRandom } from '../world/seeded-random.ts';
 
@@ -27,9 +28,11 @@ describe('long histories over S3, through two gateways', () => {
 
   it('are explained, and everything comes home', async (t) => {
     const random = seededRandom(SEED);
-    const rounds = Array.from({ length: ROUNDS }, () => pick(random, FAULTS));
+    const kinds = [...FAULTS, ...DIRECTORY_FAULTS];
+    const rounds = Array.from({ length: ROUNDS }, () => pick(random, kinds));
     const ran = await runRounds({ store, second, seed: SEED, rounds, roundMs: 4_000, print: () => {} });
     t.diagnostic(`seed ${SEED}, ${ROUNDS} rounds: ${JSON.stringify(ran)}`);
+    await untilDirectoriesWell(store);
     await untilWell(second.store);
     const ended = await antipode(store, 'verify', '--deep', '--json');
     assert.equal(ended.code, 0, ended.stdout + ended.stderr);

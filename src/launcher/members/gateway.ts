@@ -85,7 +85,8 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     commitDeadlineMs: settings.commitDeadlineMs,
     feedWaitMs: settings.feedWaitMs,
     intentMs: settings.intentMs,
-    names,
+    // Directories that others run have no agents to ask.
+    ...(config.external ? {} : { names }),
   });
   proc.onEnd(() => catalog.close());
   const self = config.member as MemberId;
