@@ -1,0 +1,35 @@
+/** What the catalog promises, on Debian's Postgres 15: the same test files, with that server's programs. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+const BIN = '/usr/lib/postgresql/15/bin';
+const ROOT = join(import.meta.dirname, '../../..');
+const FILES = [
+  ...[
+    'migrate',
+    'migrate-data',
+    'catalog-contract',
+    'cluster',
+    'listing-cost',
+    'scale',
+    'references',
+    'usage',
+  ],
+  ...['buckets', 'connections', 'locks', 'outcomes'],
+].map((name) => `test/integration/ddm/${name}.test.ts`);
+const missing = existsSync(join(BIN, 'postgres')) ? false : `${BIN} missing: apt-get install postgresql-15`;
+
+describe('the catalog on Postgres 15', { skip: missing }, () => {
+  for (const file of FILES)
+    it(`passes ${file}`, () => {
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+      const { status, stdout } = spawnSync(process.execPath, ['--test', file], {
+        ...{ cwd: ROOT, encoding: 'utf8', timeout: 300_000, maxBuffer: 64 * 1024 * 1024 },
+        env: { ...env, ANTIPODE_TEST_POSTGRES_BIN: BIN },
+      });
+      assert.equal(status, 0, stdout.slice(-4_000));
+    });
+});
