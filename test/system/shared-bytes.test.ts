@@ -1,7 +1,8 @@
 /**
- * Copies, overwrites, deletes and multipart uploads at once, over bytes that many names share, in a store that reclaims
- * what nobody names almost at once: whatever is named at the end reads back whole, the counts are what a recount finds,
- * and what nobody names is gone from the nodes. SHARED_SEED replays the clients' choices.
+ * Copies, overwrites, deletes and multipart uploads at once, beside changes in SQL, over bytes that many names share, in a
+ * store that reclaims what nobody names almost at once: whatever is named at the end reads back whole, the counts are what
+ * a recount finds, the change feed tells how it came about, and what nobody names is gone from the nodes. SHARED_SEED
+ * replays the clients' choices.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -51,6 +52,14 @@ const EXPECTED = new Set([
   'InvalidRequest',
   'MethodNotAllowed',
 ]);
+const LOCK_TIMEOUT = '55P03';
+/** What an administrator says meanwhile, again and again. */
+const IN_SQL = [
+  `DELETE FROM catalog.objects WHERE key IN ('b', 'd')`,
+  `DELETE FROM catalog.object_versions WHERE bucket = 'kept' AND NOT is_latest AND key < 'd'`,
+  `UPDATE catalog.objects SET metadata = metadata || '{"said": "in-sql"}' WHERE key > 'c'`,
+  `UPDATE catalog.object_versions SET tags = '{"seen": "yes"}' WHERE NOT is_delete_marker`,
+];
 const SIZES = [0, 1, 3_000, 200_000, 300_000, 1_500_000];
 
 const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex');
@@ -66,19 +75,24 @@ describe('bytes that many names share', () => {
   let store: Store;
   let s3: S3Client;
   let database: pg.Client;
+  let people: pg.Client;
   const rows = async (sql: string) => (await database.query(sql)).rows as readonly unknown[];
   const known: Known = { bodies: new Map(), versions: [], counts: new Map() };
 
   before(async () => {
     store = await startStore({ nodesPerCenter: 1, settings: SETTINGS });
     s3 = clientOf(store);
-    database = new pg.Client({
-      host: `127.1.${store.subnets.octet}.5`,
-      port: 7432,
-      database: 'antipode',
-      user: 'postgres',
-      password: readFileSync(join(store.dataDir, 'secrets', 'postgres-superuser.password'), 'utf8').trim(),
-    });
+    const login = () =>
+      new pg.Client({
+        host: `127.1.${store.subnets.octet}.5`,
+        port: 7432,
+        database: 'antipode',
+        user: 'postgres',
+        password: readFileSync(join(store.dataDir, 'secrets', 'postgres-superuser.password'), 'utf8').trim(),
+      });
+    [database, people] = [login(), login()];
+    await people.connect();
+    await people.query('SET SESSION AUTHORIZATION antipode_writer');
     await database.connect();
     for (const Bucket of BUCKETS) await s3.send(new CreateBucketCommand({ Bucket }));
     const VersioningConfiguration = { Status: 'Enabled' } as const;
@@ -86,6 +100,7 @@ describe('bytes that many names share', () => {
   });
   after(async () => {
     await database?.end();
+    await people?.end();
     s3?.destroy();
     await store?.stop();
   });
@@ -110,13 +125,31 @@ describe('bytes that many names share', () => {
         known.counts.set(name, (known.counts.get(name) ?? 0) + 1);
       }
     };
-    await Promise.all(Array.from({ length: WORKERS }, (_, number) => worker(number)));
+    const inSql = async () => {
+      for (let i = 0; performance.now() < until; i++) {
+        // A lock that is not had in time is a refusal like others: the next round says it again.
+        await people.query(IN_SQL[i % IN_SQL.length]!).catch((error: { code?: string }) => {
+          assert.equal(error.code, LOCK_TIMEOUT, String(error));
+        });
+        const { rows: told } = await people.query('SELECT changed, skipped FROM catalog.last_write()');
+        for (const what of ['changed', 'skipped'])
+          known.counts.set(
+            `sql ${what}`,
+            (known.counts.get(`sql ${what}`) ?? 0) + Number(told[0]?.[what] ?? 0),
+          );
+        await sleep(50);
+      }
+    };
+    await Promise.all([inSql(), ...Array.from({ length: WORKERS }, (_, number) => worker(number))]);
     t.diagnostic(`seed ${seed}: ${JSON.stringify(Object.fromEntries([...known.counts].sort()))}`);
     assert.equal(known.counts.get('unavailable') ?? 0, 0, troubles());
 
     await reclaimed(`SELECT FROM antipode.blob WHERE state = 'dying'`);
     assert.deepEqual(await auditOf(rows), {});
     const left = (await Promise.all(BUCKETS.map(versionsOf))).flat();
+    const names = left.map(({ Bucket, Key, VersionId }) => `${Bucket}/${Key}?${VersionId}`);
+    await tells(names);
+    assert.ok(known.counts.get('sql changed')! > 0);
     for (const { Bucket, Key, VersionId, isMarker } of left)
       if (!isMarker) await isRight({ Bucket, Key, VersionId });
     const [shared] = (await rows('SELECT count(*)::integer AS n FROM antipode.blob WHERE ref_count > 1')) as {
@@ -128,8 +161,10 @@ describe('bytes that many names share', () => {
     for (const node of NODES)
       for (const { id } of large) assert.ok(filesOn(node).has(id.replaceAll('-', '')), `${id} on ${node}`);
 
-    for (const { Bucket, Key, VersionId } of left)
+    for (const { Bucket, Key, VersionId } of left.slice(0, left.length / 2))
       await s3.send(new DeleteObjectCommand({ Bucket, Key, VersionId }));
+    await people.query('DELETE FROM catalog.object_versions');
+    await tells([]);
     // Uploads that nobody completed still hold their parts.
     await reclaimed(`SELECT FROM antipode.blob b
       WHERE NOT EXISTS (SELECT FROM antipode.upload_part p WHERE p.blob_id = b.id)`);
@@ -144,6 +179,33 @@ describe('bytes that many names share', () => {
         [],
       );
   });
+
+  /** The versions that there are by the change feed. */
+  async function replayed(): Promise<ReadonlySet<string>> {
+    const versions = new Set<string>();
+    const { rows: changes } = await people.query<{ kind: string; name: string }>(
+      `SELECT kind, bucket || '/' || key || '?' || version_id AS name FROM catalog.changes
+       WHERE key IS NOT NULL ORDER BY transaction, number`,
+    );
+    for (const { kind, name } of changes) {
+      if (kind === 'put' || kind === 'delete-marker') versions.add(name);
+      else if (kind === 'delete') assert.ok(versions.delete(name), `${name} went before it came`);
+    }
+    return versions;
+  }
+
+  /** Waits for what the horizon still hides, of a reaper's transaction under way. */
+  async function tells(names: readonly string[]): Promise<void> {
+    const end = performance.now() + RECLAIM_MS;
+    const isTold = async () => {
+      const told = await replayed();
+      return told.size === names.length && names.every((name) => told.has(name));
+    };
+    while (!(await isTold())) {
+      if (performance.now() > end) assert.deepEqual([...(await replayed())].sort(), [...names].sort());
+      await sleep(100);
+    }
+  }
 
   /** What the gateway wrote of requests that it could not serve. */
   const troubles = () =>
