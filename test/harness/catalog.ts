@@ -13,3 +13,9 @@ export const locatorOf = (
   pairs: () => [ROOT],
   primary: () => (typeof primary === 'function' ? primary() : primary),
 });
+
+/** A pair for each of these; the first one is the root pair. */
+export function locatorOfAll(primaries: readonly PostgresConnection[]): DirectoryLocator {
+  const pairs = primaries.map((_, index) => `directory/${5 + index}` as PairId);
+  return { pairs: () => pairs, primary: (pair) => primaries[pairs.indexOf(pair)] ?? null };
+}

@@ -1,1 +1,1 @@
-SELECT id, name, owner, region, created_at, versioning, object_lock, settings FROM antipode.bucket WHERE id = $1
+SELECT id, name, owner, region, created_at, versioning, object_lock, settings FROM antipode.readable_buckets(ARRAY[$1]::bigint[])

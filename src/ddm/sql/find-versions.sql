@@ -1,6 +1,9 @@
 -- Many lookups at once: $1 bucket ids, $2 keys, $3 version ids ('' for the latest), $4 the seq that an id names.
--- A row for every lookup, in no order: ord says which. gone: there is no such bucket (any more).
-SELECT o.ord, v.key IS NULL AND NOT EXISTS (SELECT FROM antipode.bucket k WHERE k.id = o.bucket_id) AS gone,
+-- A row for every lookup, in no order: ord says which. gone: there is no such bucket (any more), whatever rows of it are
+-- left; one that is frozen by a move is still read here.
+SELECT o.ord,
+       NOT EXISTS (SELECT FROM antipode.bucket k WHERE k.id = o.bucket_id)
+         AND NOT EXISTS (SELECT FROM antipode.bucket_move m WHERE m.bucket_id = o.bucket_id AND m.state = 'frozen') AS gone,
        v.bucket_id, v.key, v.version_id, v.is_latest, v.is_delete_marker, v.size, v.part_count, v.blob_id, v.manifest_id,
        v.last_modified, v.etag, v.owner, v.storage_class, v.checksum_algorithm, v.checksum_type, v.checksum_value,
        v.retention_mode, v.retention_until, v.legal_hold, v.system_metadata, v.user_metadata, v.tags,

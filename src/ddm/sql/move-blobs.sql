@@ -1,1 +1,1 @@
-SELECT id FROM antipode.move_blobs($1) m(id)
+SELECT id FROM antipode.move_blobs_unless($1) m(id)

@@ -1,0 +1,1 @@
+SELECT antipode.arrive_bucket($1, $2, $3) AS answer

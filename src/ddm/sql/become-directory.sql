@@ -1,0 +1,1 @@
+SELECT antipode.become_directory($1, $2) AS answer

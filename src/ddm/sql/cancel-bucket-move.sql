@@ -1,0 +1,1 @@
+SELECT root.cancel_bucket_move($1) AS answer

@@ -1,0 +1,1 @@
+SELECT root.deal_quota($1, $2) AS answer

@@ -1,0 +1,1 @@
+SELECT antipode.export_upload($1, $2) AS doc

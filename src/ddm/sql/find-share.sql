@@ -1,0 +1,1 @@
+SELECT deal FROM antipode.quota WHERE subject = 'account/' || $1

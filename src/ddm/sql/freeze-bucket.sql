@@ -1,0 +1,1 @@
+SELECT antipode.freeze_bucket($1, $2, $3) AS answer

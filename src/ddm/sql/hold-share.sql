@@ -1,0 +1,1 @@
+SELECT antipode.hold_share($1, $2, $3) AS answer

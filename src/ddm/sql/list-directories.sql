@@ -1,0 +1,1 @@
+SELECT pair FROM root.directory ORDER BY ordinal

@@ -1,0 +1,1 @@
+SELECT id FROM antipode.live_blobs($1) l(id)

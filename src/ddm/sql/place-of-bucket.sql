@@ -1,0 +1,1 @@
+SELECT antipode.place_of($1) AS place

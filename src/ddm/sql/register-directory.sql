@@ -1,0 +1,1 @@
+SELECT root.register_directory($1, $2) AS ordinal

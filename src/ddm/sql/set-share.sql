@@ -1,0 +1,1 @@
+SELECT antipode.set_share($1, $2, $3) AS answer

@@ -1,0 +1,1 @@
+SELECT root.start_bucket_move($1, $2, $3) AS answer

@@ -1,0 +1,1 @@
+SELECT root.switch_bucket($1, $2, $3) AS answer
