@@ -27,7 +27,7 @@ END
 $$;
 
 -- Which one this directory is; no row until it is put to use.
-CREATE TABLE antipode.directory (
+CREATE TABLE antipode.this_directory (
   id      boolean PRIMARY KEY DEFAULT true CHECK (id),
   pair    text COLLATE "C" NOT NULL,
   ordinal integer NOT NULL
@@ -40,11 +40,11 @@ DECLARE
   v_first bigint := p_ordinal::bigint << 45;
 BEGIN
   PERFORM pg_advisory_xact_lock(6, 0);
-  INSERT INTO antipode.directory (pair, ordinal) VALUES (p_pair, p_ordinal) ON CONFLICT DO NOTHING;
+  INSERT INTO antipode.this_directory (pair, ordinal) VALUES (p_pair, p_ordinal) ON CONFLICT DO NOTHING;
   IF FOUND AND v_first > (SELECT s.last_value FROM antipode.manifest_id_seq s) THEN
     PERFORM setval('antipode.manifest_id_seq', v_first);
   END IF;
-  RETURN EXISTS (SELECT FROM antipode.directory d WHERE d.pair = p_pair AND d.ordinal = p_ordinal);
+  RETURN EXISTS (SELECT FROM antipode.this_directory d WHERE d.pair = p_pair AND d.ordinal = p_ordinal);
 END
 $$;
 
@@ -402,6 +402,24 @@ BEGIN
 END
 $$;
 
+-- As in 0005, and not in a bucket that is frozen or has gone.
+CREATE OR REPLACE FUNCTION antipode.abort_upload(p_bucket bigint, p_key text, p_upload text) RETURNS boolean
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $$
+BEGIN
+  PERFORM antipode.lock_bucket_shared(p_bucket);
+  PERFORM antipode.lock_upload(p_upload);
+  IF NOT EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_bucket)
+     OR NOT EXISTS (SELECT FROM antipode.upload u WHERE u.upload_id = p_upload AND u.bucket_id = p_bucket
+                    AND u.key = p_key AND u.state = 'open') THEN
+    RETURN false;
+  END IF;
+  PERFORM antipode.drop_uploads(ARRAY[p_upload]);
+  RETURN true;
+END
+$$;
+
 -- Blobs to another pair of nodes, unless a bucket is on its way: its blobs have a row in either directory.
 CREATE FUNCTION antipode.move_blobs_unless(moves jsonb) RETURNS SETOF uuid
 LANGUAGE plpgsql AS $$
@@ -412,7 +430,7 @@ BEGIN
 END
 $$;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON root.directory, root.bucket_move, antipode.directory, antipode.bucket_move TO antipode_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON root.directory, root.bucket_move, antipode.this_directory, antipode.bucket_move TO antipode_app;
 GRANT UPDATE ON SEQUENCE antipode.manifest_id_seq, antipode.version_seq TO antipode_app;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA root, antipode FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA root, antipode TO antipode_app;

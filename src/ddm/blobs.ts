@@ -1,7 +1,11 @@
-/** Blobs as verify, resync and rebalance go through them: by id, from all directories, page by page. */
-import type { BlobId, MemberId } from '../base/ids.ts';
+/**
+ * Blobs as verify, resync and rebalance go through them: by id, from all directories, page by page. A blob that several
+ * directories name (a copy whose bucket moved) is one blob here. All its rows name one pair: who finds two that do not,
+ * as one of them was away when the blob moved, makes them agree; until then neither pair's replicas are dropped.
+ */
+import type { BlobId, Epoch, MemberId, PairId } from '../base/ids.ts';
 import type { BlobRef, ClusterCatalog } from './catalog.ts';
-import { certain, type Directories } from './directories.ts';
+import { certain, type Directories, GONE } from './directories.ts';
 import type { Directory } from './directory.ts';
 import { blobIdOf, blobOf } from './mapping.ts';
 import { operationJson } from './objects.ts';
@@ -12,6 +16,7 @@ const LIST_BLOBS = statement('list-blobs');
 const LIST_BUCKET_BLOBS = statement('list-bucket-blobs');
 const FIND_BLOBS = statement('find-blobs');
 const LIST_DYING = statement('list-dying');
+const LIVE_BLOBS = statement('live-blobs');
 const MOVE_BLOBS = statement('move-blobs');
 const COUNT_OBJECTS = statement('count-objects');
 const PAIR_MEMBERS = statement('pair-members');
@@ -21,6 +26,8 @@ const PAIR_MEMBERS = statement('pair-members');
  * up to what a statement can do in time.
  */
 const SCAN_ROWS_MAX = 20_000;
+
+type Moves = Parameters<ClusterCatalog['moveBlobs']>[0];
 
 export type Blobs = Pick<
   ClusterCatalog,
@@ -47,37 +54,75 @@ export function openBlobs(directories: Directories): Blobs {
     }
   };
 
+  const moveEverywhere = async (moves: Moves): Promise<ReadonlySet<BlobId>> => {
+    const pairs = [...new Set(moves.map(({ to }) => to))];
+    const rows = await directories.root.read(PAIR_MEMBERS, [pairs]);
+    const membersOf = (pair: string) =>
+      rows.filter((row) => row.pair_id === pair).map((row) => String(row.id) as MemberId);
+    const documents = moves.map(({ blobId, from, to, toEpoch }) =>
+      operationJson({ blob: blobId, from, to, toEpoch, members: membersOf(to) }),
+    );
+    const moved = new Set<BlobId>();
+    for (const directory of directories.all()) {
+      const answer = certain(await directory.write(MOVE_BLOBS, [`[${documents.join(',')}]`]));
+      for (const row of answer.rows) moved.add(blobIdOf(row.id));
+    }
+    return moved;
+  };
+
+  /** One row for each blob, by id. */
+  const merged = async (rows: readonly BlobRef[]): Promise<BlobRef[]> => {
+    const byBlob = new Map<BlobId, BlobRef>();
+    const apart: { blobId: BlobId; from: PairId; to: PairId; toEpoch: Epoch }[] = [];
+    for (const row of rows) {
+      const other = byBlob.get(row.id);
+      if (!other) byBlob.set(row.id, row);
+      else if (other.pair !== row.pair) {
+        const [from, to] = [other.pair, row.pair].sort() as [PairId, PairId];
+        apart.push({ blobId: row.id, from, to, toEpoch: Number.MAX_SAFE_INTEGER as Epoch });
+        byBlob.set(row.id, other.pair === to ? other : row);
+      } else if ((row.offMap?.length ?? 0) > (other.offMap?.length ?? 0)) byBlob.set(row.id, row);
+    }
+    if (apart.length > 0) await moveEverywhere(apart);
+    return [...byBlob.values()].sort((a, b) => byId(a.id, b.id));
+  };
+
   return {
     async listBlobs({ after = NO_BLOB, max, pair = null, bucketId }) {
       if (max <= 0) return [];
       if (bucketId !== undefined) {
-        const directory = await directories.ofBucket(bucketId);
-        const rows = directory ? await directory.read(LIST_BUCKET_BLOBS, [bucketId, after, max, pair]) : [];
-        return rows.map((row) => blobOf(row)!);
+        const rows = await directories.atBucket(bucketId, async (directory) => {
+          const found = await directory.read(LIST_BUCKET_BLOBS, [bucketId, after, max, pair]);
+          return directories.isAlone || (await directories.hasBucket(directory, bucketId)) ? found : GONE;
+        });
+        return rows === GONE ? [] : rows.map((row) => blobOf(row)!);
       }
-      const pages = directories.all().map((directory) => ofDirectory(directory, { after, max, pair }));
-      return (await Promise.all(pages))
-        .flat()
-        .sort((a, b) => byId(a.id, b.id))
-        .slice(0, max);
+      const everyone = directories.isAlone ? directories.all() : await directories.everyone();
+      const pages = everyone.map((directory) => ofDirectory(directory, { after, max, pair }));
+      return (await merged((await Promise.all(pages)).flat())).slice(0, max);
     },
 
     async findBlobs(ids) {
       if (ids.length === 0) return [];
-      const found = await Promise.all(directories.all().map((d) => d.read(FIND_BLOBS, [ids])));
-      return found
-        .flat()
-        .map((row) => blobOf(row)!)
-        .sort((a, b) => byId(a.id, b.id));
+      const everyone = directories.isAlone ? directories.all() : await directories.everyone();
+      const found = await Promise.all(everyone.map((d) => d.read(FIND_BLOBS, [ids])));
+      return await merged(found.flat().map((row) => blobOf(row)!));
     },
 
     async listDying({ pair, after = NO_BLOB, max }) {
-      const found = await Promise.all(directories.all().map((d) => d.read(LIST_DYING, [pair, after, max])));
-      return found
-        .flat()
-        .map((row) => blobIdOf(row.id))
-        .sort(byId)
-        .slice(0, max);
+      const everyone = directories.isAlone ? directories.all() : await directories.everyone();
+      const found = await Promise.all(everyone.map((d) => d.read(LIST_DYING, [pair, after, max])));
+      const ids = [...new Set(found.flat().map((row) => blobIdOf(row.id)))].sort(byId).slice(0, max);
+      if (everyone.length === 1 || ids.length === 0) return ids;
+      // Dead here, alive there: no tombstone. Twice: see antipode.live_blobs.
+      const living = new Set<BlobId>();
+      for (let round = 1; round <= 2; round++)
+        for (const rows of await Promise.all(everyone.map((d) => d.read(LIVE_BLOBS, [ids]))))
+          for (const row of rows) living.add(blobIdOf(row.id));
+      const dead = ids.filter((id) => !living.has(id));
+      // A page is short at the end alone.
+      if (dead.length > 0 || ids.length < max) return dead;
+      return await this.listDying({ pair, after: ids.at(-1)!, max });
     },
 
     async countObjects(bucketId) {
@@ -89,19 +134,18 @@ export function openBlobs(directories: Directories): Blobs {
 
     async moveBlobs(moves) {
       if (moves.length === 0) return [];
-      const pairs = [...new Set(moves.map(({ to }) => to))];
-      const rows = await directories.root.read(PAIR_MEMBERS, [pairs]);
-      const membersOf = (pair: string) =>
-        rows.filter((row) => row.pair_id === pair).map((row) => String(row.id) as MemberId);
-      const documents = moves.map(({ blobId, from, to, toEpoch }) =>
-        operationJson({ blob: blobId, from, to, toEpoch, members: membersOf(to) }),
-      );
-      const moved: BlobId[] = [];
-      for (const directory of directories.all()) {
-        const answer = certain(await directory.write(MOVE_BLOBS, [`[${documents.join(',')}]`]));
-        moved.push(...answer.rows.map((row) => blobIdOf(row.id)));
-      }
-      return moved;
+      if (directories.isAlone) return [...(await moveEverywhere(moves))];
+      // Those that answer at all: so that one that is away leaves no blob with two pairs.
+      const ids = moves.map(({ blobId }) => blobId);
+      const everyone = await directories.everyone();
+      await Promise.all(everyone.map((d) => d.read(FIND_BLOBS, [ids])));
+      const moved = await moveEverywhere(moves);
+      const stayed = new Set<BlobId>();
+      const fromOf = new Map(moves.map(({ blobId, from }) => [blobId, from]));
+      for (const rows of await Promise.all(everyone.map((d) => d.read(FIND_BLOBS, [ids]))))
+        for (const blob of rows.map((row) => blobOf(row)!))
+          if (blob.pair === fromOf.get(blob.id)) stayed.add(blob.id);
+      return [...moved].filter((id) => !stayed.has(id));
     },
   };
 }

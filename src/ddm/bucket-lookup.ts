@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { OVER } from '../base/clock.ts';
 import type { BucketId, PairId } from '../base/ids.ts';
 import { type Bucket, type BucketLocation, CatalogUnavailable } from './catalog.ts';
-import { type Directories, directoryForName } from './directories.ts';
+import { type Directories, directoryForName, placeOf } from './directories.ts';
 import { createNameFinder } from './find-bucket.ts';
 import type { Row } from './link.ts';
 import { bucketOf } from './mapping.ts';
@@ -24,6 +24,8 @@ const FIND_BUCKET_BY_NAME = statement('find-bucket-by-name');
 const LIST_PATIENCE_MS = 500;
 /** After a failure, and before the next one asks it again. */
 const LIST_PAUSE_MS = 500;
+/** Between two looks at a bucket that is on its way. */
+const ARRIVAL_LOOK_MS = 50;
 
 export interface BucketLookup {
   /** `isFresh`: it was read just now. @throws {CatalogUnavailable} when nobody can say where it is, or that it is not */
@@ -59,17 +61,34 @@ export function openBucketLookup(directories: Directories, o: CatalogOptions): B
   const listedBucket = async (listed: Row | null): Promise<Bucket | null> =>
     listed?.state === 'ready' ? rowOf(listed.bucket_id, listed.directory as PairId) : null;
 
+  /** Between two directories, of which neither has it at this moment: migrations/0017_bucket_moves.sql. */
+  const isOnItsWay = async (listed: Row): Promise<boolean> => {
+    const place = await placeOf(directories.of(listed.directory as PairId), listed.bucket_id as BucketId);
+    return place === 'gone' || place === 'coming';
+  };
+  /** @throws {CatalogUnavailable} when it takes longer than a request waits */
+  const arrived = async (name: string): Promise<Bucket | null> => {
+    const until = o.clock.monotonic() + o.timeouts.waitMs;
+    for (;;) {
+      const listed = await readList(name);
+      const bucket = await listedBucket(listed);
+      if (bucket || listed?.state !== 'ready' || !(await isOnItsWay(listed))) return bucket;
+      if (o.clock.monotonic() >= until) throw new CatalogUnavailable(`the bucket ${name} is being moved`);
+      await o.clock.sleep(ARRIVAL_LOOK_MS);
+    }
+  };
+
   const find: BucketLookup['find'] = async (name) => {
     const isAlone = directories.pairs().length === 1;
     const listed = isAlone ? await readList(name) : await list.find(name);
     if (listed !== 'away') {
       const bucket = await listedBucket(listed);
       if (bucket || isAlone || listed?.state !== 'ready') return { bucket, isFresh: true };
+      if (await isOnItsWay(listed)) return { bucket: await arrived(name), isFresh: true };
     }
     const found = await finder.find(name);
     if (found.bucket && isTheOne(found.bucket.id, listed)) return { bucket: found.bucket, isFresh: false };
-    if (found.outcome === 'nowhere')
-      return { bucket: await listedBucket(await readList(name)), isFresh: true };
+    if (found.outcome === 'nowhere') return { bucket: await arrived(name), isFresh: true };
     throw new CatalogUnavailable(`no directory that answers is known to have the bucket ${name}`);
   };
 

@@ -11,11 +11,12 @@ import { LIMITS } from '../base/limits.ts';
 import { done, refused, UNKNOWN } from './accounts.ts';
 import { openBucketLookup } from './bucket-lookup.ts';
 import { type Bucket, type Catalog, CatalogUnavailable, type Outcome } from './catalog.ts';
-import { type Directories, directoryForName } from './directories.ts';
+import { type Directories, directoryForName, GONE } from './directories.ts';
 import type { Row } from './link.ts';
 import { bucketOf, isStorable } from './mapping.ts';
 import type { CatalogOptions } from './options.ts';
 import { checkSetting, checkSettings } from './settings.ts';
+import type { Shares } from './shares.ts';
 import { type Statement, statement } from './statements.ts';
 
 const TAKE_BUCKET_NAME = statement('take-bucket-name');
@@ -51,7 +52,7 @@ export type Buckets = Pick<
   closeLookup(): void;
 };
 
-export function openBuckets(directories: Directories, o: CatalogOptions): Buckets {
+export function openBuckets(directories: Directories, o: CatalogOptions, shares: Shares): Buckets {
   const cache = new LRUCache<string, Bucket>({
     max: BUCKETS_CACHED_MAX,
     ttl: o.settingsAgeMs,
@@ -79,7 +80,9 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
       b.objectLock,
       b.settings ?? {},
     ];
-    const made = await directories.of(pair).write(CREATE_BUCKET, values);
+    const directory = await directories.settle(pair);
+    await shares.prepare(b.owner, directory);
+    const made = await directory.write(CREATE_BUCKET, values);
     if (made === 'unknown') return UNKNOWN;
     const ready = await directories.root.write(READY_BUCKET_NAME, [b.name, name.bucket_id]);
     if (ready === 'unknown') return UNKNOWN;
@@ -95,12 +98,14 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
     s: Statement,
     values: readonly unknown[],
   ): Promise<Outcome<null, string>> => {
-    const directory = await directories.ofBucket(id);
-    if (!directory) return refused('no-such-bucket');
     try {
-      const answer = await directory.write(s, [id, ...values]);
-      if (answer === 'unknown') return UNKNOWN;
-      const said = String(answer.rows[0]?.answer);
+      const said = await directories.atBucket(id, async (directory) => {
+        const answer = await directory.write(s, [id, ...values]);
+        if (answer === 'unknown') return answer;
+        return answer.rows[0]?.answer === 'no-such-bucket' ? GONE : String(answer.rows[0]?.answer);
+      });
+      if (said === 'unknown') return UNKNOWN;
+      if (said === GONE) return refused('no-such-bucket');
       return said === 'done' ? done(null) : refused(said);
     } finally {
       forget(id);
@@ -136,6 +141,12 @@ export function openBuckets(directories: Directories, o: CatalogOptions): Bucket
         const ids = wanted.filter((row) => row.directory === pair).map((row) => row.bucket_id);
         for (const row of await directories.of(pair).read(FIND_BUCKETS, [ids]))
           found.set(String(row.name), bucketOf(row, pair));
+      }
+      // One that was not there has been half deleted, or has moved meanwhile.
+      const lost = directories.isAlone ? [] : wanted.filter((row) => !found.has(String(row.name)));
+      for (const { name } of lost) {
+        const { bucket } = await lookup.find(String(name));
+        if (bucket) found.set(bucket.name, bucket);
       }
       const buckets = wanted
         .map((row) => found.get(String(row.name)))

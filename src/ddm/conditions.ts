@@ -6,6 +6,7 @@ import type { Epoch, MemberId, PairId } from '../base/ids.ts';
 import type { CenterCondition, Conditions, MemberCondition, RecordedState } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { done, refused, UNKNOWN } from './accounts.ts';
+import { CarriedEpochs } from './carried-epochs.ts';
 import {
   CatalogUnavailable,
   type ClusterCatalog,
@@ -30,9 +31,7 @@ const ADOPT_STORE = statement('adopt-store');
 const FIND_STORE = statement('find-store');
 const LEASE_RESYNC = statement('lease-resync');
 const LIST_RESYNCS = statement('list-resyncs');
-const RAISE_PAIR_EPOCHS = statement('raise-pair-epochs');
 const LEARN_TOPOLOGY = statement('learn-topology');
-const LEARN_CONDITIONS = statement('learn-conditions');
 const SET_PAIR_WEIGHT = statement('set-pair-weight');
 const PAIR_WEIGHTS = statement('pair-weights');
 const KNOWN_PAIRS = statement('known-pairs');
@@ -125,20 +124,9 @@ const named = (subject: ConditionChange['subject']) =>
   subject.kind === 'member' ? { member: subject.member } : { center: subject.center };
 
 export function openConditions(directories: Directories, log: CatalogOptions['log']): ConditionRecord {
-  /** The root's own copy is written with the record; one that is away gets it with the next change, or the next gateway. */
-  const carryEpochs = async ({ epoch, members, pairEpochs }: Conditions) => {
-    const states = Object.fromEntries([...members].map(([member, { state }]) => [member, state]));
-    for (const directory of directories.all()) {
-      if (directory === directories.root) continue;
-      try {
-        certain(await directory.write(RAISE_PAIR_EPOCHS, [JSON.stringify(Object.fromEntries(pairEpochs))]));
-        certain(await directory.write(LEARN_CONDITIONS, [JSON.stringify({ epoch, states })]));
-      } catch (error) {
-        if (!(error instanceof CatalogUnavailable)) throw error;
-        log.warn({ pair: directory.pair, err: error }, 'a directory has not heard of the new epochs');
-      }
-    }
-  };
+  const epochs = new CarriedEpochs(directories, log);
+  directories.greetWith((pair) => (link) => epochs.greet(pair, link, () => readRecord()));
+  const carryEpochs = (conditions: Conditions) => epochs.carry(conditions);
 
   /** So that each directory's views can say who is meant; the record itself is the root's. */
   const carryTopology = async (topology: Topology) => {
@@ -157,9 +145,14 @@ export function openConditions(directories: Directories, log: CatalogOptions['lo
     }
   };
 
-  const readConditions = async () => {
+  const readRecord = async () => {
     const [row] = await directories.root.read(READ_CONDITIONS, []);
     return conditionsOf(row?.answer);
+  };
+  const readConditions = async () => {
+    const conditions = await readRecord();
+    epochs.follow(conditions);
+    return conditions;
   };
 
   /** A change that answers with a reason or with the record as it is then. */

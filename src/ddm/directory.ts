@@ -64,17 +64,21 @@ export class Directory {
   readonly commits: Combiner<Operation, CommitAnswer>;
   readonly lookups: Combiner<Lookup, Row>;
 
-  constructor(pair: PairId, o: CatalogOptions) {
+  /** `greet`: what every connection that may write is told first. */
+  constructor(pair: PairId, o: CatalogOptions, greet?: (link: Link) => Promise<void>) {
     const { locator, clock, timeouts } = o;
     this.pair = pair;
     this.#locator = locator;
     this.#clock = clock;
     this.#o = o;
     const outage = new Outage(clock);
-    const links = (size: number) =>
-      new Links({ pair, locator, clock, size, timeouts, waitMs: timeouts.waitMs, outage });
-    this.#general = links(GENERAL_CONNECTIONS);
-    this.#forCommits = links(COMMIT_LANES);
+    const links = (size: number, first?: (link: Link) => Promise<void>) =>
+      new Links({
+        ...{ pair, locator, clock, size, timeouts, waitMs: timeouts.waitMs, outage },
+        ...(first && { greet: first }),
+      });
+    this.#general = links(GENERAL_CONNECTIONS, greet);
+    this.#forCommits = links(COMMIT_LANES, greet);
     this.#forLookups = links(LOOKUP_LANES);
     const shared = { clock, queueMax: QUEUE_MAX, waitMs: timeouts.waitMs };
     this.commits = new Combiner<Operation, CommitAnswer>({

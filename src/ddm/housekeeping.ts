@@ -3,7 +3,7 @@
  * directory tidy (usage folded, outbox trimmed), at most once in TIDY_EVERY_MS, as both are wanted as often.
  */
 import type { BlobId } from '../base/ids.ts';
-import { type Catalog, CatalogUnavailable, type DyingBlob } from './catalog.ts';
+import { type BlobRef, type Catalog, CatalogUnavailable, type DyingBlob } from './catalog.ts';
 import type { Directories } from './directories.ts';
 import type { Directory } from './directory.ts';
 import { blobIdOf, blobOf } from './mapping.ts';
@@ -14,6 +14,7 @@ const KNOWN_BLOBS = statement('known-blobs');
 const DISSOLVE_MANIFESTS = statement('dissolve-manifests');
 const TAKE_DYING_BLOBS = statement('take-dying-blobs');
 const FORGET_BLOBS = statement('forget-blobs');
+const LIVE_BLOBS = statement('live-blobs');
 const TIDY = statement('tidy');
 const TRIM_OUTBOX = statement('trim-outbox');
 
@@ -43,11 +44,29 @@ export function openHousekeeping(directories: Directories, o: CatalogOptions): H
     await repeat(directory, TRIM_OUTBOX, [KEEP_MS, o.feedWaitMs, TIDY_ROWS]);
   };
 
+  /**
+   * Those of a directory's dying blobs that live in no other one; this one forgets the others, whose bytes are still named.
+   * Everybody is asked twice: see antipode.live_blobs. @throws {CatalogUnavailable} when not everybody answers
+   */
+  const livingNowhere = async (
+    directory: Directory,
+    dying: readonly BlobRef[],
+  ): Promise<readonly DyingBlob[]> => {
+    const all = dying.length === 0 || directories.isAlone ? [] : await directories.everyone();
+    const living = new Set<BlobId>();
+    const ids = dying.map(({ id }) => id);
+    for (let round = 1; round <= 2 && all.length > 0; round++)
+      for (const rows of await Promise.all(all.map((other) => other.read(LIVE_BLOBS, [ids]))))
+        for (const row of rows) living.add(blobIdOf(row.id));
+    if (living.size > 0) await directory.write(FORGET_BLOBS, [[...living]]);
+    return dying.filter(({ id }) => !living.has(id)).map((blob) => ({ blob }));
+  };
+
   return {
     async knownBlobs(ids) {
       const known = new Set<BlobId>();
       await Promise.all(
-        directories.all().map(async (directory) => {
+        (await directories.everyone()).map(async (directory) => {
           for (const row of await directory.read(KNOWN_BLOBS, [ids])) known.add(blobIdOf(row.id));
         }),
       );
@@ -67,7 +86,8 @@ export function openHousekeeping(directories: Directories, o: CatalogOptions): H
           const answer = await directory.write(TAKE_DYING_BLOBS, [max - taken.length, graceMs, TAKEN_MS]);
           // Unknown: whoever asks next gets them when the time is over.
           if (answer === 'unknown') continue;
-          for (const row of answer.rows) taken.push({ blob: blobOf(row)! });
+          const dying = answer.rows.map((row) => blobOf(row)!);
+          taken.push(...(await livingNowhere(directory, dying)));
         } catch (error) {
           // Another directory's blobs need not wait for this one.
           if (!(error instanceof CatalogUnavailable)) throw error;

@@ -21,6 +21,8 @@ export interface LinksOptions {
   /** How long a caller waits for its turn, and then for a primary. */
   readonly waitMs: number;
   readonly outage: Outage;
+  /** What every new connection is told before its first statement. @throws when it cannot be told */
+  readonly greet?: (link: Link) => Promise<void>;
 }
 
 /** Since when a pair has had no primary that could be reached: shared by all that ask it, so that only its first `waitMs` are waited out. */
@@ -152,7 +154,18 @@ export class Links {
       if (link.usable && link.address === address) return link;
       link.close();
     }
-    return await Link.open(primary, clock, timeouts);
+    const link = await Link.open(primary, clock, timeouts);
+    try {
+      await this.#o.greet?.(link);
+      return link;
+    } catch (error) {
+      link.close();
+      throw error instanceof CatalogUnavailable
+        ? error
+        : new CatalogUnavailable(`the directory at ${address} could not be told what it must know`, {
+            cause: error,
+          });
+    }
   }
 
   /** What is under way goes on, within its deadlines. */

@@ -12,7 +12,7 @@ import {
   type VersionChange,
   type WriteCondition,
 } from './catalog.ts';
-import type { Directories } from './directories.ts';
+import { type Directories, GONE } from './directories.ts';
 import type { CommitAnswer, Directory } from './directory.ts';
 import type { Row } from './link.ts';
 import {
@@ -24,9 +24,9 @@ import {
   seqOfVersionId,
   versionOf,
 } from './mapping.ts';
+import { type Shares, withRoom } from './shares.ts';
 import { type Statement, statement } from './statements.ts';
 
-const FIND_BUCKET = statement('find-bucket');
 const LIST_ALL_OBJECTS = statement('list-all-objects');
 const LIST_OBJECTS = statement('list-objects');
 const LIST_VERSIONS = statement('list-versions');
@@ -79,25 +79,31 @@ export interface Listing<T> {
   readonly forget: (id: BucketId) => void;
 }
 
-/** The bucket as the directory has it. An empty answer means nothing when the bucket itself has gone or moved. */
-export async function assureBucket(
-  directory: Directory | null,
-  bucketId: BucketId,
-  forget: (id: BucketId) => void,
-): Promise<Directory> {
-  if (directory && (await directory.read(FIND_BUCKET, [bucketId])).length > 0) return directory;
-  forget(bucketId);
-  throw new CatalogUnavailable(`bucket ${bucketId} is not where it was`);
+/**
+ * What the bucket's directory reads. An empty answer means nothing when the bucket itself has gone; with several directories
+ * a full one neither, as rows of a bucket that has moved away are left for a while.
+ * @throws {CatalogUnavailable} when the bucket is nowhere
+ */
+export async function readAtBucket<T>(
+  l: Pick<Listing<unknown>, 'directories' | 'bucketId' | 'forget'>,
+  read: (directory: Directory) => Promise<readonly T[]>,
+): Promise<readonly T[]> {
+  const rows = await l.directories.atBucket(l.bucketId, async (directory) => {
+    const found = await read(directory);
+    const isSure = found.length > 0 && l.directories.isAlone;
+    return isSure || (await l.directories.hasBucket(directory, l.bucketId)) ? found : GONE;
+  });
+  if (rows !== GONE) return rows;
+  l.forget(l.bucketId);
+  throw new CatalogUnavailable(`bucket ${l.bucketId} is not where it was`);
 }
 
 /** One page: asks for one entry more than wanted, to know whether there are more. */
 export async function listPage<T>(l: Listing<T>): Promise<ListPage<T>> {
   const { prefix, delimiter, maxKeys } = l.query;
   if (maxKeys <= 0 || !isStorable(prefix)) return { entries: [], truncated: false };
-  const directory = await l.directories.ofBucket(l.bucketId);
   const values = [l.bucketId, prefix, isStorable(delimiter) ? delimiter : '', storableMarker(l.after)];
-  const rows = directory ? await directory.read(l.statement, [...values, ...l.more, maxKeys + 1]) : [];
-  if (rows.length === 0) await assureBucket(directory, l.bucketId, l.forget);
+  const rows = await readAtBucket(l, (d) => d.read(l.statement, [...values, ...l.more, maxKeys + 1]));
   const entries = rows
     .slice(0, maxKeys)
     // A row that went between the walk and the join is left out, as if the walk had come later.
@@ -111,7 +117,11 @@ export async function listPage<T>(l: Listing<T>): Promise<ListPage<T>> {
   return { entries, truncated: rows.length > maxKeys };
 }
 
-export function openObjects(directories: Directories, forget: (id: BucketId) => void): Objects {
+export function openObjects(
+  directories: Directories,
+  forget: (id: BucketId) => void,
+  shares: Shares,
+): Objects {
   /** Commits one operation and makes an outcome of the answer. */
   async function commit<T>(
     o: { bucketId: BucketId; key: string; writeId: string },
@@ -120,16 +130,24 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
   ): Promise<Outcome<T, CommitRefusal>> {
     const { bucketId, key, writeId } = o;
     const json = operationJson({ ...document, bucket: bucketId, key, writeId });
-    const directory = await directories.ofBucket(bucketId);
-    if (!directory) {
+    const answer = await directories.atBucket<CommitAnswer>(bucketId, async (directory) => {
+      const commit = () => directory.commits.add({ bucketId, key, writeId, json });
+      const said = await withRoom(
+        directories,
+        shares,
+        bucketId,
+        directory,
+        { bytes: Number(document.size ?? 0), objects: 1 },
+        commit,
+      );
+      return said !== 'unknown' && said.reason === 'bucket-gone' ? GONE : said;
+    });
+    if (answer === 'unknown') return UNKNOWN;
+    if (answer === GONE) {
       forget(bucketId);
       return refused('bucket-gone');
     }
-    const answer: CommitAnswer = await directory.commits.add({ bucketId, key, writeId, json });
-    if (answer === 'unknown') return UNKNOWN;
-    if (answer.reason === undefined) return done(resultOf(answer));
-    if (answer.reason === 'bucket-gone') forget(bucketId);
-    return refused(answer.reason as CommitRefusal);
+    return answer.reason === undefined ? done(resultOf(answer)) : refused(answer.reason as CommitRefusal);
   }
 
   const named = (versionId: string | undefined) =>
@@ -142,12 +160,14 @@ export function openObjects(directories: Directories, forget: (id: BucketId) => 
     async findVersion(bucketId, key, versionId) {
       if (!isStorable(key) || (versionId !== undefined && (versionId === '' || !isStorable(versionId))))
         return null;
-      const directory = await directories.ofBucket(bucketId);
-      if (!directory) return await assureBucket(null, bucketId, forget).then(() => null);
       const seq = versionId === undefined ? -1 : seqOfVersionId(versionId);
-      const row = await directory.lookups.add({ bucketId, key, versionId: versionId ?? '', seq });
-      if (row.gone === true) return await assureBucket(null, bucketId, forget).then(() => null);
-      return row.key === null ? null : versionOf(row);
+      const row = await directories.atBucket(bucketId, async (directory) => {
+        const found = await directory.lookups.add({ bucketId, key, versionId: versionId ?? '', seq });
+        return found.gone === true ? GONE : found;
+      });
+      if (row !== GONE) return row.key === null ? null : versionOf(row);
+      forget(bucketId);
+      throw new CatalogUnavailable(`bucket ${bucketId} is not where it was`);
     },
 
     async readManifest(bucketId, manifestId, range) {

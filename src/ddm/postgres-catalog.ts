@@ -17,6 +17,7 @@ import { completeOptions, type OpenCatalog } from './options.ts';
 import { openOutbox } from './outbox.ts';
 import { openQuotas } from './quotas.ts';
 import { openRepairs } from './repairs.ts';
+import { openShares } from './shares.ts';
 import { openUploads } from './uploads.ts';
 
 export type { DirectoryLocator, PostgresConnection } from './locator.ts';
@@ -29,13 +30,14 @@ export type PostgresCatalog = Catalog & ChangeFeed & IdentityCatalog;
 export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
   const o = completeOptions(open);
   const directories = new Directories(o);
-  const { forget, closeLookup, ...buckets } = openBuckets(directories, o);
+  const shares = openShares(directories, o.clock);
+  const { forget, closeLookup, ...buckets } = openBuckets(directories, o, shares);
   return {
     ...openAccounts(directories, o),
     ...buckets,
-    ...openObjects(directories, forget),
-    ...openUploads(directories, o, forget),
-    ...openQuotas(directories),
+    ...openObjects(directories, forget, shares),
+    ...openUploads(directories, o, forget, shares),
+    ...openQuotas(directories, shares),
     ...openHousekeeping(directories, o),
     ...openConditions(directories, o.log),
     ...openDirectoryHistory(directories),

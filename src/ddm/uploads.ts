@@ -3,12 +3,14 @@ import { randomBytes } from 'node:crypto';
 import type { BucketId, UploadId } from '../base/ids.ts';
 import { done, refused, UNKNOWN } from './accounts.ts';
 import type { Catalog, CommitRefusal, CompleteRefusal, Upload } from './catalog.ts';
-import type { Directories } from './directories.ts';
+import { type Directories, GONE, placeOf } from './directories.ts';
+import type { Directory } from './directory.ts';
 import type { Row } from './link.ts';
 import { attributesDocument, contentDocument, isStorable, uploadOf, uploadPartOf } from './mapping.ts';
-import { assureBucket, conditionDocument, listPage, operationJson } from './objects.ts';
+import { conditionDocument, listPage, operationJson, readAtBucket } from './objects.ts';
 import type { CatalogOptions } from './options.ts';
-import { statement } from './statements.ts';
+import { type Amounts, type Shares, withRoom } from './shares.ts';
+import { type Statement, statement } from './statements.ts';
 
 const CREATE_UPLOAD = statement('create-upload');
 const FIND_UPLOAD = statement('find-upload');
@@ -32,16 +34,31 @@ export function openUploads(
   directories: Directories,
   o: CatalogOptions,
   forget: (id: BucketId) => void,
+  shares: Shares,
 ): Uploads {
   const answerOf = (rows: readonly Row[]) => rows[0]?.answer as Row;
-  const gone = (bucketId: BucketId, row: Row) => {
-    if (row.reason === 'bucket-gone') forget(bucketId);
+  /** One statement where the bucket is. `known`: what became of it where its outcome is unknown. */
+  const writeAt = async (
+    bucketId: BucketId,
+    s: Statement,
+    values: readonly unknown[],
+    needed: Amounts,
+    known: (directory: Directory) => Promise<Row | null> = async () => null,
+  ): Promise<Row | 'unknown'> => {
+    const row = await directories.atBucket<Row | 'unknown'>(bucketId, async (directory) => {
+      const said = await withRoom(directories, shares, bucketId, directory, needed, async () => {
+        const answer = await directory.write(s, values);
+        return (answer === 'unknown' ? await known(directory) : answerOf(answer.rows)) ?? 'unknown';
+      });
+      return said !== 'unknown' && said.reason === 'bucket-gone' ? GONE : said;
+    });
+    if (row !== GONE) return row;
+    forget(bucketId);
+    return { reason: 'bucket-gone' };
   };
 
   return {
     async createUpload({ writeId: _, ...upload }) {
-      const directory = await directories.ofBucket(upload.bucketId);
-      if (!directory) return refused('bucket-gone');
       const uploadId = newUploadId(o.clock.now());
       const json = operationJson({
         uploadId,
@@ -52,31 +69,23 @@ export function openUploads(
         checksumAlgorithm: upload.checksumAlgorithm,
         checksumType: upload.checksumType,
       });
-      const answer = await directory.write(CREATE_UPLOAD, [json]);
+      const row = await writeAt(upload.bucketId, CREATE_UPLOAD, [json], { bytes: 0, objects: 0 });
       // Nobody else knows the id: an upload that was made after all is an empty one that its owner can abort.
-      if (answer === 'unknown') return UNKNOWN;
-      const row = answerOf(answer.rows);
-      if (row.reason !== undefined) {
-        gone(upload.bucketId, row);
-        return refused('bucket-gone');
-      }
+      if (row === 'unknown') return UNKNOWN;
+      if (row.reason !== undefined) return refused('bucket-gone');
       const value: Upload = { ...upload, uploadId, initiated: new Date(Number(row.initiatedMs)) };
       return done(value);
     },
 
     async findUpload(bucketId, key, uploadId) {
       if (!isStorable(key) || !isStorable(uploadId)) return null;
-      const directory = await directories.ofBucket(bucketId);
-      const [row] = directory ? await directory.read(FIND_UPLOAD, [uploadId, bucketId, key]) : [];
-      if (row) return uploadOf(row);
-      await assureBucket(directory, bucketId, forget);
-      return null;
+      const at = { directories, bucketId, forget };
+      const [row] = await readAtBucket(at, (d) => d.read(FIND_UPLOAD, [uploadId, bucketId, key]));
+      return row ? uploadOf(row) : null;
     },
 
     async putPart(part) {
       const { bucketId, uploadId, partNumber, writeId, size, etag, checksum } = part;
-      const directory = await directories.ofBucket(bucketId);
-      if (!directory) return refused('bucket-gone');
       const content = contentDocument(
         part.content.kind === 'share'
           ? { kind: 'share', content: { kind: 'blob', blob: part.content.blob } }
@@ -86,57 +95,62 @@ export function openUploads(
         ...{ bucket: bucketId, uploadId, partNumber, writeId, size, etag, checksum },
         ...content,
       });
-      const answer = await directory.write(PUT_PART, [json, o.intentMs]);
-      if (answer === 'unknown') {
-        const lastModified = await directory.resolveBy(
-          FIND_PART_WRITE,
-          [uploadId, partNumber, writeId],
-          (rows) => (rows[0] ? (rows[0].last_modified as Date) : null),
-        );
-        return lastModified ? done({ lastModified }) : UNKNOWN;
-      }
-      const row = answerOf(answer.rows);
+      const row = await writeAt(
+        bucketId,
+        PUT_PART,
+        [json, o.intentMs],
+        { bytes: size, objects: 0 },
+        (directory) =>
+          directory.resolveBy(FIND_PART_WRITE, [uploadId, partNumber, writeId], (rows) =>
+            rows[0] ? { lastModifiedMs: (rows[0].last_modified as Date).getTime() } : null,
+          ),
+      );
+      if (row === 'unknown') return UNKNOWN;
       if (row.reason === undefined) return done({ lastModified: new Date(Number(row.lastModifiedMs)) });
-      gone(bucketId, row);
       return refused(row.reason as CommitRefusal | 'no-such-upload');
     },
 
     async listParts(bucketId, uploadId, { after, max }) {
-      const directory = await directories.ofBucket(bucketId);
-      if (!directory || !isStorable(uploadId)) return { parts: [], truncated: false };
-      const rows = await directory.read(LIST_PARTS, [uploadId, bucketId, after, max + 1]);
+      if (!isStorable(uploadId)) return { parts: [], truncated: false };
+      const at = { directories, bucketId, forget };
+      const rows = await readAtBucket(at, (d) => d.read(LIST_PARTS, [uploadId, bucketId, after, max + 1]));
       return { parts: rows.slice(0, max).map(uploadPartOf), truncated: rows.length > max };
     },
 
     async completeUpload(c) {
       const { bucketId, key, uploadId, writeId, size, etag, checksum } = c;
-      const directory = await directories.ofBucket(bucketId);
-      if (!directory) return refused('bucket-gone');
       const parts = c.parts.map(({ partNumber, etag }) => ({ partNumber, etag }));
       const condition = conditionDocument(c.condition);
       const json = operationJson({
         ...{ bucket: bucketId, key, uploadId, writeId, parts, size, etag, checksum, condition },
       });
-      const answer = await directory.write(COMPLETE_UPLOAD, [json, o.intentMs]);
-      const row =
-        answer === 'unknown' ? (await directory.resolve([writeId])).get(writeId) : answerOf(answer.rows);
-      if (!row) return UNKNOWN;
+      const row = await writeAt(
+        bucketId,
+        COMPLETE_UPLOAD,
+        [json, o.intentMs],
+        { bytes: 0, objects: 1 },
+        async (directory) => (await directory.resolve([writeId])).get(writeId) ?? null,
+      );
+      if (row === 'unknown') return UNKNOWN;
       if (row.reason === undefined)
         return done({
           versionId: String(row.versionId),
           lastModified: new Date(Number(row.lastModifiedMs)),
           etag: String(row.etag ?? etag),
         });
-      gone(bucketId, row);
       return refused(row.reason as CompleteRefusal);
     },
 
     async abortUpload(bucketId, key, uploadId) {
-      const directory = await directories.ofBucket(bucketId);
-      if (!directory || !isStorable(key) || !isStorable(uploadId)) return refused('no-such-upload');
-      const answer = await directory.write(ABORT_UPLOAD, [bucketId, key, uploadId]);
-      if (answer === 'unknown') return UNKNOWN;
-      return answer.rows[0]?.answer === true ? done(null) : refused('no-such-upload');
+      if (!isStorable(key) || !isStorable(uploadId)) return refused('no-such-upload');
+      const aborted = await directories.atBucket(bucketId, async (directory) => {
+        const answer = await directory.write(ABORT_UPLOAD, [bucketId, key, uploadId]);
+        if (answer === 'unknown') return answer;
+        if (answer.rows[0]?.answer === true) return true;
+        return directories.isAlone || (await placeOf(directory, bucketId)) === 'here' ? false : GONE;
+      });
+      if (aborted === 'unknown') return UNKNOWN;
+      return aborted === true ? done(null) : refused('no-such-upload');
     },
 
     listUploads: (query) =>

@@ -9,7 +9,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { type BucketId, newWriteId } from '../../../src/base/ids.ts';
 import type { VersionContent } from '../../../src/ddm/catalog.ts';
 import { openCatalog } from '../../../src/ddm/postgres-catalog.ts';
-import { shareOfChange } from '../../../src/ddm/quotas.ts';
+import { deal } from '../../../src/ddm/shares.ts';
 import { blobOf, Kit, mustBeDone, OWNER, reasonOf } from '../../contract/contract-kit.ts';
 import { locatorOf, quiet, ROOT } from '../../harness/catalog.ts';
 import { stopSharedServer, testDatabase } from '../../harness/postgres.ts';
@@ -182,14 +182,20 @@ describe('usage under concurrency', () => {
 
 describe('the shares of an account quota', () => {
   it('add up to it, over any number of directory pairs', () => {
-    for (const pairs of [1, 2, 3, 7]) {
-      const shares = Array.from({ length: pairs }, (_, i) => shareOfChange({ bytes: 100 }, pairs, i === 0));
-      assert.equal(
-        shares.reduce((sum, share) => sum + share.bytes!, 0),
-        100,
-      );
-    }
-    assert.deepEqual(shareOfChange({ bytes: null }, 3, true), { bytes: null });
-    assert.deepEqual(shareOfChange({}, 3, false), {});
+    for (const used of [[0], [3, 40], [0, 0, 0], [7, 0, 0, 50, 1, 2, 3]])
+      for (const needy of [-1, 0, used.length - 1]) {
+        const shares = deal(101, used, needy, 30).map((share) => share!);
+        assert.equal(
+          shares.reduce((sum, share) => sum + share, 0),
+          101,
+        );
+        assert.ok(shares.every((share, at) => share >= used[at]!));
+        if (needy >= 0) assert.ok(shares[needy]! >= used[needy]! + Math.min(30, 101 - sumOf(used)));
+      }
+    assert.deepEqual(deal(null, [1, 2], 0, 5), [null, null]);
+    // Set below what is in use: nobody may grow.
+    assert.deepEqual(deal(10, [8, 9], 1, 5), [8, 9]);
   });
 });
+
+const sumOf = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
