@@ -51,6 +51,28 @@ TABLE antipode.bucket (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE antipode.bucket_move (
+  bucket_id bigint NOT NULL,
+  epoch bigint NOT NULL,
+  turn bigint NOT NULL,
+  role text NOT NULL,
+  state text NOT NULL,
+  other text COLLATE "C" NOT NULL,
+  owner text COLLATE "C",
+  bucket jsonb,
+  quota jsonb,
+  versions bigint NOT NULL DEFAULT 0,
+  bytes bigint NOT NULL DEFAULT 0,
+  upload_bytes bigint NOT NULL DEFAULT 0,
+  seq bigint NOT NULL DEFAULT 0,
+  since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT bucket_move_check CHECK ((((role = 'source'::text) AND (state = ANY (ARRAY['copying'::text, 'frozen'::text, 'gone'::text, 'ended'::text]))) OR ((role = 'target'::text) AND (state = ANY (ARRAY['incoming'::text, 'ready'::text, 'ended'::text]))))),
+  CONSTRAINT bucket_move_pkey PRIMARY KEY (bucket_id),
+  CONSTRAINT bucket_move_role_check CHECK ((role = ANY (ARRAY['source'::text, 'target'::text]))),
+  CONSTRAINT bucket_move_state_check CHECK ((state = ANY (ARRAY['copying'::text, 'frozen'::text, 'gone'::text, 'incoming'::text, 'ready'::text, 'ended'::text])))
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
 TABLE antipode.directory (
   id boolean NOT NULL DEFAULT true,
   pair text COLLATE "C" NOT NULL,
@@ -193,6 +215,7 @@ TABLE antipode.quota (
   objects_max bigint,
   bytes bigint NOT NULL,
   objects bigint NOT NULL,
+  deal bigint NOT NULL DEFAULT 0,
   CONSTRAINT quota_bytes_max_check CHECK ((bytes_max >= 0)),
   CONSTRAINT quota_check CHECK (((bytes_max IS NOT NULL) OR (objects_max IS NOT NULL))),
   CONSTRAINT quota_objects_max_check CHECK ((objects_max >= 0)),
@@ -232,6 +255,15 @@ TABLE antipode.sql_write (
   CONSTRAINT apply_sql_write TRIGGER DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT sql_write_pkey PRIMARY KEY (tx)
 )
+
+TABLE antipode.this_directory (
+  id boolean NOT NULL DEFAULT true,
+  pair text COLLATE "C" NOT NULL,
+  ordinal integer NOT NULL,
+  CONSTRAINT this_directory_id_check CHECK (id),
+  CONSTRAINT this_directory_pkey PRIMARY KEY (id)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.timeline (
   timeline integer NOT NULL,
@@ -357,6 +389,41 @@ TABLE root.account (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE root.account_quota (
+  account text COLLATE "C" NOT NULL,
+  bytes_max bigint,
+  objects_max bigint,
+  deal bigint NOT NULL DEFAULT 0,
+  CONSTRAINT account_quota_bytes_max_check CHECK ((bytes_max >= 0)),
+  CONSTRAINT account_quota_objects_max_check CHECK ((objects_max >= 0)),
+  CONSTRAINT account_quota_pkey PRIMARY KEY (account)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE root.bucket_move (
+  bucket_id bigint NOT NULL,
+  epoch bigint NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  source text COLLATE "C" NOT NULL,
+  target text COLLATE "C" NOT NULL,
+  phase text NOT NULL,
+  decided_by text NOT NULL,
+  started_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  updated_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  owner text NOT NULL DEFAULT ''::text,
+  leased_until timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+  turn bigint NOT NULL DEFAULT 0,
+  progress jsonb NOT NULL DEFAULT '{}'::jsonb,
+  versions bigint NOT NULL DEFAULT 0,
+  freezes integer NOT NULL DEFAULT 0,
+  frozen_ms bigint NOT NULL DEFAULT 0,
+  last_error text,
+  CONSTRAINT bucket_move_phase_check CHECK ((phase = ANY (ARRAY['copying'::text, 'frozen'::text, 'switched'::text, 'done'::text, 'cancelling'::text, 'cancelled'::text]))),
+  CONSTRAINT bucket_move_pkey PRIMARY KEY (bucket_id, epoch)
+)
+CREATE UNIQUE INDEX bucket_move_open ON root.bucket_move USING btree (bucket_id) WHERE (phase <> ALL (ARRAY['done'::text, 'cancelled'::text]))
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
 TABLE root.bucket_name (
   name text COLLATE "C" NOT NULL,
   bucket_id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -364,6 +431,7 @@ TABLE root.bucket_name (
   directory text COLLATE "C" NOT NULL,
   state text NOT NULL DEFAULT 'creating'::text,
   created_at timestamp with time zone NOT NULL DEFAULT date_trunc('milliseconds'::text, clock_timestamp()),
+  move_epoch bigint NOT NULL DEFAULT 0,
   CONSTRAINT bucket_name_bucket_id_key UNIQUE (bucket_id),
   CONSTRAINT bucket_name_pkey PRIMARY KEY (name),
   CONSTRAINT bucket_name_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'ready'::text])))
@@ -406,6 +474,16 @@ TABLE root.condition_history (
 )
 CREATE INDEX condition_history_subject ON root.condition_history USING btree (subject, id)
 -- GRANT INSERT, SELECT TO antipode_app
+
+TABLE root.directory (
+  pair text COLLATE "C" NOT NULL,
+  ordinal integer NOT NULL,
+  since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT directory_ordinal_check CHECK (((ordinal >= 0) AND (ordinal <= 255))),
+  CONSTRAINT directory_ordinal_key UNIQUE (ordinal),
+  CONSTRAINT directory_pkey PRIMARY KEY (pair)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE root.member (
   id text COLLATE "C" NOT NULL,
@@ -764,8 +842,9 @@ AS $function$
 BEGIN
   PERFORM antipode.lock_bucket_shared(p_bucket);
   PERFORM antipode.lock_upload(p_upload);
-  IF NOT EXISTS (SELECT FROM antipode.upload u WHERE u.upload_id = p_upload AND u.bucket_id = p_bucket
-                 AND u.key = p_key AND u.state = 'open') THEN
+  IF NOT EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_bucket)
+     OR NOT EXISTS (SELECT FROM antipode.upload u WHERE u.upload_id = p_upload AND u.bucket_id = p_bucket
+                    AND u.key = p_key AND u.state = 'open') THEN
     RETURN false;
   END IF;
   PERFORM antipode.drop_uploads(ARRAY[p_upload]);
@@ -925,6 +1004,39 @@ BEGIN
 END
 $function$
 
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.arrive_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(5, hashtext(o.owner)) FROM antipode.bucket_move o
+  WHERE o.bucket_id = p_bucket AND o.state = 'ready';
+  PERFORM antipode.lock_bucket(p_bucket);
+  m := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  IF m.bucket_id IS NULL OR m.role <> 'target' OR m.state = 'incoming' THEN RETURN 'stale'; END IF;
+  IF m.state = 'ready' THEN
+    -- New versions come after those that moved. Far ahead, so that nobody who takes a number now passes it.
+    PERFORM pg_advisory_xact_lock(7, 0);
+    IF (SELECT s.last_value FROM antipode.version_seq s) <= m.seq THEN
+      PERFORM setval('antipode.version_seq', m.seq + 1048576);
+    END IF;
+    INSERT INTO antipode.quota (subject, bytes_max, objects_max, bytes, objects)
+    SELECT 'bucket/' || p_bucket, (m.quota->>'bytes_max')::bigint, (m.quota->>'objects_max')::bigint,
+           m.bytes + m.upload_bytes, m.versions
+    WHERE m.quota IS NOT NULL;
+    PERFORM antipode.place_bucket(m);
+    UPDATE antipode.bucket_move o SET state = 'ended', bucket = NULL, quota = NULL WHERE o.bucket_id = p_bucket;
+  END IF;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.audit_usage()
  RETURNS TABLE(subject text, objects bigint, objects_counted bigint, bytes bigint, bytes_counted bigint)
  LANGUAGE sql
@@ -964,6 +1076,48 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.become_directory(p_pair text, p_ordinal integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_first bigint := p_ordinal::bigint << 45;
+BEGIN
+  PERFORM pg_advisory_xact_lock(6, 0);
+  INSERT INTO antipode.this_directory (pair, ordinal) VALUES (p_pair, p_ordinal) ON CONFLICT DO NOTHING;
+  IF FOUND AND v_first > (SELECT s.last_value FROM antipode.manifest_id_seq s) THEN
+    PERFORM setval('antipode.manifest_id_seq', v_first);
+  END IF;
+  RETURN EXISTS (SELECT FROM antipode.this_directory d WHERE d.pair = p_pair AND d.ordinal = p_ordinal);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.begin_move(p_bucket bigint, p_epoch bigint, p_turn bigint, p_role text, p_other text)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  -- Blobs do not change their pair while a bucket is copied: see antipode.move_blobs_unless.
+  PERFORM pg_advisory_xact_lock(8, 0);
+  INSERT INTO antipode.bucket_move AS m (bucket_id, epoch, turn, role, state, other)
+  VALUES (p_bucket, p_epoch, p_turn, p_role, CASE p_role WHEN 'source' THEN 'copying' ELSE 'incoming' END, p_other)
+  ON CONFLICT (bucket_id) DO UPDATE
+  SET epoch = p_epoch, turn = p_turn, role = p_role, state = excluded.state, other = p_other, owner = NULL, bucket = NULL,
+      quota = NULL, versions = 0, bytes = 0, upload_bytes = 0, seq = 0, since = clock_timestamp()
+  WHERE m.epoch < p_epoch AND m.state = 'ended';
+  IF (antipode.enter_move(p_bucket, p_epoch, p_turn)).bucket_id IS NULL THEN RETURN 'stale'; END IF;
+  IF p_role = 'source' AND NOT EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_bucket)
+     AND EXISTS (SELECT FROM antipode.bucket_move m WHERE m.bucket_id = p_bucket AND m.state = 'copying') THEN
+    RETURN 'no-such-bucket';
+  END IF;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.begin_sql_write()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -979,6 +1133,8 @@ BEGIN
   RETURN NULL;
 END
 $function$
+
+-- GRANT EXECUTE TO antipode_app
 
 CREATE OR REPLACE FUNCTION antipode.bound_login(p_role text, p_connections integer, p_read_only boolean)
  RETURNS void
@@ -1058,6 +1214,9 @@ BEGIN
       SELECT t.versions, t.bytes, t.upload_bytes FROM antipode.usage t WHERE t.bucket_id = ANY (buckets)
       UNION ALL
       SELECT d.versions, d.bytes, d.upload_bytes FROM antipode.usage_delta d WHERE d.bucket_id = ANY (buckets)
+      UNION ALL
+      SELECT m.versions, m.bytes, m.upload_bytes FROM antipode.bucket_move m
+      WHERE m.state IN ('frozen', 'ready') AND p_subject = 'account/' || m.owner
     ) u
     ON CONFLICT (subject) DO UPDATE SET bytes_max = excluded.bytes_max, objects_max = excluded.objects_max;
   END IF;
@@ -1296,6 +1455,8 @@ BEGIN
   RETURN NEW;
 END
 $function$
+
+-- GRANT EXECUTE TO antipode_app
 
 CREATE OR REPLACE FUNCTION antipode.commit_batch(ops jsonb, intent_ms bigint)
  RETURNS jsonb
@@ -1645,6 +1806,110 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.enter_move(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS antipode.bucket_move
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+BEGIN
+  UPDATE antipode.bucket_move o SET turn = p_turn
+  WHERE o.bucket_id = p_bucket AND o.epoch = p_epoch AND o.turn <= p_turn
+  RETURNING * INTO m;
+  RETURN m;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.export_content(p_blobs uuid[], p_manifests bigint[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  v_all uuid[] := ARRAY(
+    SELECT i FROM unnest(p_blobs) i WHERE i IS NOT NULL
+    UNION SELECT p.blob_id FROM antipode.manifest_part p WHERE p.manifest_id = ANY (p_manifests) AND p.blob_id IS NOT NULL);
+BEGIN
+  RETURN jsonb_build_object(
+    'manifests', (SELECT coalesce(jsonb_agg(to_jsonb(m)), '[]') FROM antipode.manifest m WHERE m.id = ANY (p_manifests)),
+    'parts', (SELECT coalesce(jsonb_agg(to_jsonb(p)), '[]') FROM antipode.manifest_part p WHERE p.manifest_id = ANY (p_manifests)),
+    'blobs', (SELECT coalesce(jsonb_agg(to_jsonb(b)), '[]') FROM antipode.blob b WHERE b.id = ANY (v_all)),
+    'offMap', (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM antipode.off_map_replica r WHERE r.blob_id = ANY (v_all)),
+    'repairs', (SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM antipode.repair r WHERE r.blob_id = ANY (v_all)));
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.export_upload(p_bucket bigint, p_upload text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+BEGIN
+  RETURN jsonb_build_object(
+    'upload', (SELECT to_jsonb(u) FROM antipode.upload u WHERE u.upload_id = p_upload AND u.bucket_id = p_bucket),
+    'parts', (SELECT coalesce(jsonb_agg(to_jsonb(p)), '[]') FROM antipode.upload_part p WHERE p.upload_id = p_upload),
+    'content', antipode.export_content(
+      ARRAY(SELECT p.blob_id FROM antipode.upload_part p WHERE p.upload_id = p_upload AND p.blob_id IS NOT NULL), '{}'));
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.export_versions(p_bucket bigint, p_after_key text, p_after_seq bigint, p_until text, p_max integer, p_parts integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  v_rows antipode.version[];
+  v_seen integer;
+  v_last antipode.version;
+BEGIN
+  WITH page AS MATERIALIZED (
+    SELECT u.v FROM (
+      (SELECT t AS v FROM antipode.version t
+       WHERE t.bucket_id = p_bucket AND t.key = p_after_key AND t.seq < p_after_seq ORDER BY t.seq DESC LIMIT p_max)
+      UNION ALL
+      (SELECT t FROM antipode.version t
+       WHERE t.bucket_id = p_bucket AND t.key > p_after_key AND (p_until IS NULL OR t.key <= p_until)
+       ORDER BY t.key, t.seq DESC LIMIT p_max)
+    ) u ORDER BY (u.v).key, (u.v).seq DESC LIMIT p_max
+  ), counted AS (
+    SELECT p.v, row_number() OVER w AS n, sum(coalesce((p.v).part_count, 0)) OVER w AS parts
+    FROM page p WINDOW w AS (ORDER BY (p.v).key, (p.v).seq DESC)
+  )
+  SELECT array_agg(c.v ORDER BY c.n) FILTER (WHERE c.n = 1 OR c.parts <= p_parts), count(*) INTO v_rows, v_seen FROM counted c;
+  IF v_rows IS NULL THEN
+    RETURN jsonb_build_object('rows', '[]'::jsonb, 'content', NULL, 'more', false);
+  END IF;
+  v_last := v_rows[cardinality(v_rows)];
+  RETURN jsonb_build_object(
+    'rows', to_jsonb(v_rows),
+    'content', antipode.export_content(
+      ARRAY(SELECT r.blob_id FROM unnest(v_rows) r), ARRAY(SELECT r.manifest_id FROM unnest(v_rows) r WHERE r.manifest_id IS NOT NULL)),
+    'toKey', v_last.key, 'toSeq', v_last.seq,
+    'more', v_seen >= p_max OR v_seen > cardinality(v_rows));
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.failed_condition(op text, cond jsonb, subject antipode.version)
  RETURNS text
  LANGUAGE sql
@@ -1712,6 +1977,40 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.freeze_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+  b antipode.bucket;
+BEGIN
+  PERFORM antipode.lock_bucket(p_bucket);
+  m := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  IF m.bucket_id IS NULL OR m.role <> 'source' THEN RETURN jsonb_build_object('reason', 'stale'); END IF;
+  IF m.state = 'copying' THEN
+    SELECT * INTO b FROM antipode.bucket k WHERE k.id = p_bucket;
+    IF NOT FOUND THEN RETURN jsonb_build_object('reason', 'no-such-bucket'); END IF;
+    UPDATE antipode.bucket_move o
+    SET state = 'frozen', owner = b.owner, bucket = to_jsonb(b),
+        quota = (SELECT to_jsonb(q) FROM antipode.quota q WHERE q.subject = 'bucket/' || p_bucket),
+        versions = u.objects, bytes = u.bytes, upload_bytes = u.upload_bytes,
+        seq = (SELECT s.last_value FROM antipode.version_seq s)
+    FROM antipode.bucket_usage(ARRAY[p_bucket]) u
+    WHERE o.bucket_id = p_bucket RETURNING o.* INTO m;
+    DELETE FROM antipode.usage t WHERE t.bucket_id = p_bucket;
+    DELETE FROM antipode.usage_delta t WHERE t.bucket_id = p_bucket;
+    -- In the change feed it leaves here; with its row in place again it arrives.
+    PERFORM set_config('antipode.bucket_change', 'bucket-left', true);
+    DELETE FROM antipode.bucket k WHERE k.id = p_bucket;
+  END IF;
+  RETURN jsonb_build_object('state', m.state, 'bucket', m.bucket, 'quota', m.quota, 'versions', m.versions,
+    'bytes', m.bytes, 'uploadBytes', m.upload_bytes, 'seq', m.seq);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.has_changed(seen jsonb, v antipode.version)
  RETURNS boolean
  LANGUAGE sql
@@ -1724,6 +2023,162 @@ AS $function$
       OR coalesce(v.legal_hold, false) IS DISTINCT FROM (seen->>'legalHold')::boolean
       OR v.retention_mode IS DISTINCT FROM seen->>'retentionMode'
       OR v.retention_until IS DISTINCT FROM (seen->>'retainUntil')::timestamptz
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.hold_share(p_account text, p_deal bigint, limits jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v antipode.quota;
+BEGIN
+  PERFORM pg_advisory_xact_lock(5, hashtext(p_account));
+  SELECT * INTO v FROM antipode.quota q WHERE q.subject = 'account/' || p_account;
+  IF v.deal > p_deal THEN RETURN jsonb_build_object('stale', true); END IF;
+  IF v.subject IS NULL THEN
+    PERFORM antipode.set_account_quota(p_account, jsonb_build_object('bytes', 0, 'objects', 0));
+  END IF;
+  UPDATE antipode.quota q
+  SET deal = p_deal,
+      bytes_max = CASE WHEN jsonb_typeof(limits->'bytes') = 'number' THEN q.bytes END,
+      objects_max = CASE WHEN jsonb_typeof(limits->'objects') = 'number' THEN q.objects END
+  WHERE q.subject = 'account/' || p_account RETURNING * INTO v;
+  RETURN jsonb_build_object('bytes', v.bytes, 'objects', v.objects);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.import_content(content jsonb, p_blobs uuid[], p_manifests bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  v_made bigint[];
+  v_refs uuid[];
+  v_fresh uuid[];
+BEGIN
+  PERFORM 1 FROM antipode.manifest m WHERE m.id = ANY (p_manifests) ORDER BY m.id FOR UPDATE;
+  WITH made AS (
+    INSERT INTO antipode.manifest (id, size, part_count, ref_count, dying_since)
+    SELECT m.id, m.size, m.part_count, n.n, NULL
+    FROM jsonb_populate_recordset(NULL::antipode.manifest, content->'manifests') m
+    JOIN (SELECT i.id, count(*)::integer AS n FROM unnest(p_manifests) i(id) GROUP BY i.id) n ON n.id = m.id
+    ORDER BY m.id
+    ON CONFLICT (id) DO NOTHING RETURNING id
+  )
+  SELECT coalesce(array_agg(m.id), '{}') INTO v_made FROM made m;
+  UPDATE antipode.manifest m SET ref_count = m.ref_count + n.n, dying_since = NULL
+  FROM (SELECT i.id, count(*)::integer AS n FROM unnest(p_manifests) i(id) WHERE i.id <> ALL (v_made) GROUP BY i.id) n
+  WHERE m.id = n.id;
+  INSERT INTO antipode.manifest_part
+  SELECT p.* FROM jsonb_populate_recordset(NULL::antipode.manifest_part, content->'parts') p WHERE p.manifest_id = ANY (v_made);
+  v_refs := p_blobs || ARRAY(
+    SELECT p.blob_id FROM antipode.manifest_part p WHERE p.manifest_id = ANY (v_made) AND p.blob_id IS NOT NULL);
+  PERFORM 1 FROM antipode.blob b WHERE b.id = ANY (v_refs) ORDER BY b.id FOR UPDATE;
+  WITH made AS (
+    INSERT INTO antipode.blob (id, pair, size, root, ref_count, encryption_key_id)
+    SELECT b.id, b.pair, b.size, b.root, 1, b.encryption_key_id
+    FROM jsonb_populate_recordset(NULL::antipode.blob, content->'blobs') b WHERE b.id = ANY (v_refs) ORDER BY b.id
+    ON CONFLICT (id) DO NOTHING RETURNING id
+  )
+  SELECT coalesce(array_agg(m.id), '{}') INTO v_fresh FROM made m;
+  v_fresh := v_fresh || ARRAY(SELECT b.id FROM antipode.blob b WHERE b.id = ANY (v_refs) AND b.state = 'dying');
+  UPDATE antipode.blob b
+  SET ref_count = b.ref_count + n.n - CASE WHEN b.id = ANY (v_fresh) AND b.state = 'live' THEN 1 ELSE 0 END,
+      state = 'live', dying_since = NULL, taken_at = NULL
+  FROM (SELECT i.id, count(*)::integer AS n FROM unnest(v_refs) i(id) GROUP BY i.id) n
+  WHERE b.id = n.id AND (n.n > 1 OR b.state = 'dying' OR b.id <> ALL (v_fresh));
+  INSERT INTO antipode.off_map_replica
+  SELECT r.* FROM jsonb_populate_recordset(NULL::antipode.off_map_replica, content->'offMap') r WHERE r.blob_id = ANY (v_fresh)
+  ON CONFLICT DO NOTHING;
+  INSERT INTO antipode.repair
+  SELECT r.* FROM jsonb_populate_recordset(NULL::antipode.repair, content->'repairs') r WHERE r.blob_id = ANY (v_fresh)
+  ON CONFLICT DO NOTHING;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.import_upload(p_bucket bigint, p_epoch bigint, p_turn bigint, p_upload text, doc jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  m antipode.bucket_move := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  v_old uuid[];
+  v_bytes bigint := coalesce((SELECT sum(p.size) FROM antipode.upload_part p WHERE p.upload_id = p_upload), 0);
+BEGIN
+  IF m.bucket_id IS NULL OR m.state <> 'incoming' THEN RETURN false; END IF;
+  PERFORM antipode.import_content(doc->'content', ARRAY(
+    SELECT p.blob_id FROM jsonb_populate_recordset(NULL::antipode.upload_part, doc->'parts') p WHERE p.blob_id IS NOT NULL), '{}');
+  WITH gone AS (DELETE FROM antipode.upload_part p WHERE p.upload_id = p_upload RETURNING p.blob_id)
+  SELECT coalesce(array_agg(g.blob_id), '{}') INTO v_old FROM gone g WHERE g.blob_id IS NOT NULL;
+  DELETE FROM antipode.upload u WHERE u.upload_id = p_upload;
+  IF jsonb_typeof(doc->'upload') = 'object' THEN
+    INSERT INTO antipode.upload SELECT u.* FROM jsonb_populate_record(NULL::antipode.upload, doc->'upload') u;
+    INSERT INTO antipode.upload_part SELECT p.* FROM jsonb_populate_recordset(NULL::antipode.upload_part, doc->'parts') p;
+  END IF;
+  PERFORM antipode.release_content(v_old, '{}');
+  UPDATE antipode.bucket_move o
+  SET upload_bytes = o.upload_bytes - v_bytes
+      + coalesce((SELECT sum(p.size) FROM antipode.upload_part p WHERE p.upload_id = p_upload), 0)
+  WHERE o.bucket_id = p_bucket;
+  RETURN true;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.import_versions(p_bucket bigint, p_epoch bigint, p_turn bigint, p_after_key text, p_after_seq bigint, p_to_key text, p_to_seq bigint, p_rows jsonb, p_content jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  m antipode.bucket_move := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  v_new antipode.version[];
+  v_old antipode.version[];
+BEGIN
+  IF m.bucket_id IS NULL OR m.state <> 'incoming' THEN RETURN false; END IF;
+  v_new := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::antipode.version, p_rows) r);
+  PERFORM antipode.import_content(
+    p_content, ARRAY(SELECT r.blob_id FROM unnest(v_new) r WHERE r.blob_id IS NOT NULL),
+    ARRAY(SELECT r.manifest_id FROM unnest(v_new) r WHERE r.manifest_id IS NOT NULL));
+  WITH gone AS (
+    DELETE FROM antipode.version t
+    WHERE t.bucket_id = p_bucket AND t.key >= p_after_key AND t.key <= p_to_key
+      AND ((t.key > p_after_key OR t.seq < p_after_seq) AND (t.key < p_to_key OR t.seq >= p_to_seq)
+           -- Outside: what cannot stand beside the page is of an earlier state, and its key comes again.
+           OR EXISTS (SELECT FROM unnest(v_new) r WHERE r.key = t.key
+                      AND (r.is_latest AND t.is_latest OR r.version_id = 'null' AND t.version_id = 'null' OR r.seq = t.seq)))
+    RETURNING t AS v
+  )
+  SELECT coalesce(array_agg(g.v), '{}') INTO v_old FROM gone g;
+  INSERT INTO antipode.version SELECT r.* FROM unnest(v_new) r;
+  PERFORM antipode.release_content(
+    ARRAY(SELECT r.blob_id FROM unnest(v_old) r WHERE r.blob_id IS NOT NULL),
+    ARRAY(SELECT r.manifest_id FROM unnest(v_old) r WHERE r.manifest_id IS NOT NULL));
+  UPDATE antipode.bucket_move o
+  SET versions = o.versions + n.versions - g.versions, bytes = o.bytes + n.bytes - g.bytes
+  FROM (SELECT count(*) FILTER (WHERE NOT r.is_delete_marker) AS versions, coalesce(sum(r.size), 0)::bigint AS bytes FROM unnest(v_new) r) n,
+       (SELECT count(*) FILTER (WHERE NOT r.is_delete_marker) AS versions, coalesce(sum(r.size), 0)::bigint AS bytes FROM unnest(v_old) r) g
+  WHERE o.bucket_id = p_bucket;
+  RETURN true;
+END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -1776,6 +2231,21 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.keep_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move := antipode.enter_move(p_bucket, p_epoch, p_turn);
+BEGIN
+  IF m.bucket_id IS NULL OR m.state NOT IN ('copying', 'ended') THEN RETURN 'stale'; END IF;
+  UPDATE antipode.bucket_move o SET state = 'ended' WHERE o.bucket_id = p_bucket;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.learn_conditions(c jsonb)
  RETURNS void
  LANGUAGE sql
@@ -1811,6 +2281,29 @@ BEGIN
   INSERT INTO antipode.directory AS d (pair) VALUES (t->>'pair')
   ON CONFLICT (id) DO UPDATE SET pair = excluded.pair WHERE d.pair <> excluded.pair;
   PERFORM antipode.learn_members(t->'members');
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.leave_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(5, hashtext(o.owner)) FROM antipode.bucket_move o
+  WHERE o.bucket_id = p_bucket AND o.state = 'frozen';
+  PERFORM antipode.lock_bucket(p_bucket);
+  m := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  IF m.bucket_id IS NULL OR m.role <> 'source' OR m.state NOT IN ('frozen', 'gone') THEN RETURN 'stale'; END IF;
+  IF m.state = 'frozen' THEN
+    PERFORM antipode.release_share(m);
+    DELETE FROM antipode.quota q WHERE q.subject = 'bucket/' || p_bucket;
+    UPDATE antipode.bucket_move o SET state = 'gone' WHERE o.bucket_id = p_bucket;
+  END IF;
+  RETURN 'done';
 END
 $function$
 
@@ -2071,6 +2564,16 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.live_blobs(p_ids uuid[])
+ RETURNS SETOF uuid
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT b.id FROM antipode.blob b WHERE b.id = ANY (p_ids) AND b.state = 'live'
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.lock_bucket(p_bucket bigint)
  RETURNS void
  LANGUAGE sql
@@ -2265,6 +2768,19 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.move_blobs_unless(moves jsonb)
+ RETURNS SETOF uuid
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(8, 0);
+  IF EXISTS (SELECT FROM antipode.bucket_move m WHERE m.state <> 'ended') THEN RETURN; END IF;
+  RETURN QUERY SELECT b.id FROM antipode.move_blobs(moves) b(id);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.new_version_id(seq bigint)
  RETURNS text
  LANGUAGE sql
@@ -2328,6 +2844,36 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.place_bucket(m antipode.bucket_move)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM set_config('antipode.bucket_change', 'bucket-arrived', true);
+  INSERT INTO antipode.bucket
+  SELECT r.* FROM jsonb_populate_record(NULL::antipode.bucket, m.bucket || jsonb_build_object(
+    'counted', EXISTS (SELECT FROM antipode.quota q
+                       WHERE q.subject IN ('bucket/' || m.bucket_id, 'account/' || (m.bucket->>'owner'))))) r;
+  INSERT INTO antipode.usage (bucket_id, versions, bytes, upload_bytes)
+  VALUES (m.bucket_id, m.versions, m.bytes, m.upload_bytes);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.place_of(p_bucket bigint)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  SELECT CASE
+    WHEN EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_bucket) THEN 'here'
+    ELSE (SELECT CASE m.state WHEN 'frozen' THEN 'frozen' WHEN 'gone' THEN 'gone' WHEN 'ready' THEN 'coming' END
+          FROM antipode.bucket_move m WHERE m.bucket_id = p_bucket) END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.postpone_repairs(failed jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -2340,6 +2886,47 @@ BEGIN
       last_error = x->>'error', reason = coalesce(x->>'reason', r.reason)
   FROM jsonb_array_elements(failed) x
   WHERE r.blob_id = (x->>'blob')::uuid AND r.member = x->>'member';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.purge_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint, p_max integer)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  m antipode.bucket_move := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  v_old antipode.version[];
+  v_blobs uuid[];
+  v_uploads text[];
+BEGIN
+  IF m.bucket_id IS NULL THEN RETURN 'stale'; END IF;
+  IF m.state = 'ended' THEN RETURN 'done'; END IF;
+  IF m.state NOT IN ('gone', 'incoming') OR EXISTS (SELECT FROM antipode.bucket b WHERE b.id = p_bucket) THEN RETURN 'stale'; END IF;
+  WITH gone AS (
+    DELETE FROM antipode.version t
+    USING (SELECT k.key, k.seq FROM antipode.version k WHERE k.bucket_id = p_bucket ORDER BY k.key, k.seq DESC LIMIT p_max) k
+    WHERE t.bucket_id = p_bucket AND t.key = k.key AND t.seq = k.seq RETURNING t AS v
+  )
+  SELECT coalesce(array_agg(g.v), '{}') INTO v_old FROM gone g;
+  v_uploads := ARRAY(SELECT u.upload_id FROM antipode.upload u WHERE u.bucket_id = p_bucket ORDER BY u.upload_id LIMIT 100);
+  WITH gone AS (DELETE FROM antipode.upload_part p WHERE p.upload_id = ANY (v_uploads) RETURNING p.blob_id)
+  SELECT coalesce(array_agg(g.blob_id), '{}') INTO v_blobs FROM gone g WHERE g.blob_id IS NOT NULL;
+  DELETE FROM antipode.upload u WHERE u.upload_id = ANY (v_uploads);
+  PERFORM antipode.release_content(
+    v_blobs || ARRAY(SELECT r.blob_id FROM unnest(v_old) r WHERE r.blob_id IS NOT NULL),
+    ARRAY(SELECT r.manifest_id FROM unnest(v_old) r WHERE r.manifest_id IS NOT NULL));
+  IF cardinality(v_old) > 0 OR cardinality(v_uploads) > 0 THEN RETURN 'more'; END IF;
+  DELETE FROM antipode.usage u WHERE u.bucket_id = p_bucket;
+  DELETE FROM antipode.usage_delta d WHERE d.bucket_id = p_bucket;
+  UPDATE antipode.bucket_move o
+  SET state = 'ended', bucket = NULL, quota = NULL, versions = 0, bytes = 0, upload_bytes = 0 WHERE o.bucket_id = p_bucket;
+  RETURN 'done';
 END
 $function$
 
@@ -2416,6 +3003,21 @@ AS $function$
   INSERT INTO antipode.pair_epoch AS e (pair, epoch)
   SELECT n.pair, n.epoch::bigint FROM jsonb_each_text(epochs) n(pair, epoch) ORDER BY n.pair
   ON CONFLICT (pair) DO UPDATE SET epoch = excluded.epoch WHERE e.epoch < excluded.epoch
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.readable_buckets(p_ids bigint[])
+ RETURNS SETOF antipode.bucket
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+BEGIN
+  RETURN QUERY SELECT b.* FROM antipode.bucket b WHERE b.id = ANY (p_ids);
+  RETURN QUERY
+  SELECT r.* FROM antipode.bucket_move m CROSS JOIN LATERAL jsonb_populate_record(NULL::antipode.bucket, m.bucket) r
+  WHERE m.bucket_id = ANY (p_ids) AND m.state = 'frozen';
+END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -2547,6 +3149,34 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.release_content(p_blobs uuid[], p_manifests bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM 1 FROM antipode.manifest m WHERE m.id = ANY (p_manifests) ORDER BY m.id FOR UPDATE;
+  UPDATE antipode.manifest m
+  SET ref_count = m.ref_count - n.n, dying_since = CASE WHEN m.ref_count = n.n THEN clock_timestamp() END
+  FROM (SELECT i.id, count(*)::integer AS n FROM unnest(p_manifests) i(id) GROUP BY i.id) n
+  WHERE m.id = n.id;
+  PERFORM antipode.release_blobs(p_blobs);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.release_share(m antipode.bucket_move)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  UPDATE antipode.quota q
+  SET bytes = q.bytes - m.bytes - m.upload_bytes, objects = q.objects - m.versions,
+      bytes_max = greatest(0, q.bytes_max - m.bytes - m.upload_bytes), objects_max = greatest(0, q.objects_max - m.versions)
+  WHERE q.subject = 'account/' || m.owner
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.replace_versions(plan antipode.decision[], now timestamp with time zone)
  RETURNS void
  LANGUAGE plpgsql
@@ -2618,6 +3248,34 @@ BEGIN
     AND v.bucket_id = p.bucket_id AND v.key = p.key
     AND v.seq = (SELECT n.seq FROM antipode.version n
                  WHERE n.bucket_id = p.bucket_id AND n.key = p.key ORDER BY n.seq DESC LIMIT 1);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.seal_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint, what jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(5, hashtext(what->'bucket'->>'owner'));
+  PERFORM antipode.lock_bucket(p_bucket);
+  m := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  IF m.bucket_id IS NULL OR m.role <> 'target' THEN RETURN 'stale'; END IF;
+  IF m.state <> 'incoming' THEN RETURN 'done'; END IF;
+  IF (m.versions, m.bytes, m.upload_bytes)
+     IS DISTINCT FROM ((what->>'versions')::bigint, (what->>'bytes')::bigint, (what->>'uploadBytes')::bigint) THEN
+    RETURN 'differs';
+  END IF;
+  UPDATE antipode.bucket_move o
+  SET state = 'ready', owner = what->'bucket'->>'owner', bucket = what->'bucket',
+      quota = nullif(what->'quota', 'null'), seq = (what->>'seq')::bigint
+  WHERE o.bucket_id = p_bucket RETURNING o.* INTO m;
+  UPDATE antipode.quota q SET bytes = q.bytes + m.bytes + m.upload_bytes, objects = q.objects + m.versions
+  WHERE q.subject = 'account/' || m.owner;
+  RETURN 'done';
 END
 $function$
 
@@ -2704,6 +3362,28 @@ BEGIN
                       ELSE b.settings || jsonb_build_object('defaultRetention', p_default) END
   WHERE b.id = p_id;
   RETURN CASE WHEN FOUND THEN 'done' ELSE 'no-such-bucket' END;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.set_share(p_account text, p_deal bigint, share jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v antipode.quota;
+BEGIN
+  IF share->>'bytes' IS NULL AND share->>'objects' IS NULL THEN
+    PERFORM pg_advisory_xact_lock(5, hashtext(p_account));
+    SELECT * INTO v FROM antipode.quota q WHERE q.subject = 'account/' || p_account;
+    IF v.deal > p_deal THEN RETURN false; END IF;
+    PERFORM antipode.set_account_quota(p_account, jsonb_build_object('bytes', NULL, 'objects', NULL));
+    RETURN true;
+  END IF;
+  UPDATE antipode.quota q SET bytes_max = (share->>'bytes')::bigint, objects_max = (share->>'objects')::bigint
+  WHERE q.subject = 'account/' || p_account AND q.deal = p_deal;
+  RETURN FOUND;
 END
 $function$
 
@@ -2838,6 +3518,30 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.thaw_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(5, hashtext(o.owner)) FROM antipode.bucket_move o
+  WHERE o.bucket_id = p_bucket AND o.state = 'frozen';
+  PERFORM antipode.lock_bucket(p_bucket);
+  m := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  IF m.bucket_id IS NULL OR m.role <> 'source' OR m.state = 'gone' THEN RETURN 'stale'; END IF;
+  IF m.state = 'frozen' THEN
+    PERFORM antipode.place_bucket(m);
+    UPDATE antipode.bucket_move o
+    SET state = 'copying', owner = NULL, bucket = NULL, quota = NULL, versions = 0, bytes = 0, upload_bytes = 0, seq = 0
+    WHERE o.bucket_id = p_bucket;
+  END IF;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.tidy(p_keep_ms bigint, p_max integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2923,6 +3627,50 @@ BEGIN
   WHERE p.gone_at < coalesce((SELECT o.at FROM antipode.outbox o ORDER BY o.tx, o.id LIMIT 1), v_now)
                     - p_keep_ms * interval '1 millisecond';
   RETURN v_seen >= p_max AND v_trimmed > 0;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.unseal_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m antipode.bucket_move;
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(5, hashtext(o.owner)) FROM antipode.bucket_move o
+  WHERE o.bucket_id = p_bucket AND o.state = 'ready';
+  m := antipode.enter_move(p_bucket, p_epoch, p_turn);
+  IF m.bucket_id IS NULL OR m.role <> 'target' THEN RETURN 'stale'; END IF;
+  IF m.state = 'ready' THEN
+    UPDATE antipode.quota q SET bytes = q.bytes - m.bytes - m.upload_bytes, objects = q.objects - m.versions
+    WHERE q.subject = 'account/' || m.owner;
+    UPDATE antipode.bucket_move o SET state = 'incoming', owner = NULL, bucket = NULL, quota = NULL WHERE o.bucket_id = p_bucket;
+  END IF;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.upload_prints(p_bucket bigint, p_after text, p_max integer)
+ RETURNS TABLE(upload_id text, print text)
+ LANGUAGE plpgsql
+ STABLE
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT u.upload_id, md5(u.state || coalesce(u.result::text, '') || coalesce(
+    (SELECT string_agg(p.part_number || ':' || p.write_id, ',' ORDER BY p.part_number)
+     FROM antipode.upload_part p WHERE p.upload_id = u.upload_id), ''))
+  FROM (SELECT * FROM antipode.upload t WHERE t.bucket_id = p_bucket AND t.upload_id > p_after ORDER BY t.upload_id LIMIT p_max) u
+  ORDER BY u.upload_id;
 END
 $function$
 
@@ -3037,6 +3785,25 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.cancel_bucket_move(p_name text)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_phase text;
+BEGIN
+  SELECT m.phase INTO v_phase FROM root.bucket_move m WHERE m.name = p_name AND m.phase NOT IN ('done', 'cancelled') FOR UPDATE;
+  IF v_phase IS NULL THEN RETURN 'no-move'; END IF;
+  IF v_phase = 'cancelling' THEN RETURN 'done'; END IF;
+  IF v_phase <> 'copying' THEN RETURN 'too-late'; END IF;
+  UPDATE root.bucket_move m SET phase = 'cancelling', last_error = 'cancelled by an operator', updated_at = clock_timestamp()
+  WHERE m.name = p_name AND m.phase = 'copying';
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.change_condition(c jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3126,6 +3893,24 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.deal_quota(p_account text, change jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  q root.account_quota;
+BEGIN
+  INSERT INTO root.account_quota AS o (account, deal) VALUES (p_account, 1)
+  ON CONFLICT (account) DO UPDATE SET deal = o.deal + 1 RETURNING * INTO q;
+  IF change ? 'bytes' THEN q.bytes_max := (change->>'bytes')::bigint; END IF;
+  IF change ? 'objects' THEN q.objects_max := (change->>'objects')::bigint; END IF;
+  UPDATE root.account_quota o SET bytes_max = q.bytes_max, objects_max = q.objects_max WHERE o.account = p_account;
+  RETURN jsonb_build_object('bytes', q.bytes_max, 'objects', q.objects_max, 'deal', q.deal);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.delete_account(p_id text)
  RETURNS text
  LANGUAGE plpgsql
@@ -3140,6 +3925,7 @@ BEGIN
   IF EXISTS (SELECT FROM root.access_key k WHERE k.account_id = p_id) THEN RETURN 'has-keys'; END IF;
   IF EXISTS (SELECT FROM root.bucket_name b WHERE b.owner = p_id) THEN RETURN 'has-buckets'; END IF;
   DELETE FROM root.account a WHERE a.id = p_id;
+  DELETE FROM root.account_quota q WHERE q.account = p_id;
   DELETE FROM antipode.quota q WHERE q.subject = 'account/' || p_id;
   RETURN 'done';
 END
@@ -3194,6 +3980,27 @@ BEGIN
   INSERT INTO root.condition_history (subject, state, epoch, why, decided_by)
   SELECT h.subject, h.state, h.epoch, h.why, h.decided_by FROM held h;
 END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.lease_bucket_move(p_bucket bigint, p_epoch bigint, p_owner text, p_lease_ms bigint, p jsonb)
+ RETURNS SETOF root.bucket_move
+ LANGUAGE sql
+AS $function$
+  UPDATE root.bucket_move m
+  SET owner = p_owner, turn = m.turn + CASE WHEN m.owner = p_owner THEN 0 ELSE 1 END,
+      leased_until = clock_timestamp() + p_lease_ms * interval '1 millisecond', updated_at = clock_timestamp(),
+      phase = coalesce(p->>'phase', m.phase),
+      progress = coalesce(p->'progress', m.progress),
+      versions = coalesce((p->>'versions')::bigint, m.versions),
+      freezes = coalesce((p->>'freezes')::integer, m.freezes),
+      frozen_ms = m.frozen_ms + coalesce((p->>'frozenMs')::bigint, 0),
+      last_error = CASE WHEN p ? 'lastError' THEN p->>'lastError' ELSE m.last_error END
+  WHERE m.bucket_id = p_bucket AND m.epoch = p_epoch AND m.phase NOT IN ('done', 'cancelled')
+    AND (m.owner = p_owner OR m.leased_until <= clock_timestamp())
+    AND (NOT p ? 'from' OR m.phase = p->>'from')
+  RETURNING m.*
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -3306,6 +4113,21 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.register_directory(p_pair text, p_root text)
+ RETURNS integer
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM pg_advisory_xact_lock(6, 0);
+  INSERT INTO root.directory (pair, ordinal) VALUES (p_root, 0) ON CONFLICT DO NOTHING;
+  INSERT INTO root.directory (pair, ordinal) SELECT p_pair, max(d.ordinal) + 1 FROM root.directory d
+  ON CONFLICT DO NOTHING;
+  RETURN (SELECT d.ordinal FROM root.directory d WHERE d.pair = p_pair);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.register_topology(t jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -3334,6 +4156,32 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.start_bucket_move(p_name text, p_target text, p_decided_by text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  b root.bucket_name;
+  m root.bucket_move;
+BEGIN
+  SELECT * INTO b FROM root.bucket_name n WHERE n.name = p_name AND n.state = 'ready' FOR UPDATE;
+  IF NOT FOUND THEN RETURN jsonb_build_object('reason', 'no-such-bucket'); END IF;
+  SELECT * INTO m FROM root.bucket_move o WHERE o.bucket_id = b.bucket_id AND o.phase NOT IN ('done', 'cancelled');
+  IF FOUND THEN
+    IF m.target = p_target AND m.phase <> 'cancelling' THEN RETURN jsonb_build_object('move', to_jsonb(m)); END IF;
+    RETURN jsonb_build_object('reason', 'moving', 'detail', 'it is being moved to ' || m.target);
+  END IF;
+  IF b.directory = p_target THEN RETURN jsonb_build_object('reason', 'there-already'); END IF;
+  INSERT INTO root.bucket_move (bucket_id, epoch, name, source, target, phase, decided_by)
+  SELECT b.bucket_id, coalesce(max(o.epoch), 0) + 1, b.name, b.directory, p_target, 'copying', p_decided_by
+  FROM root.bucket_move o WHERE o.bucket_id = b.bucket_id
+  RETURNING * INTO m;
+  RETURN jsonb_build_object('move', to_jsonb(m));
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.subject_members(c jsonb)
  RETURNS TABLE(member text, pair text, kind text, state text, may_return boolean, twin text, twin_state text)
  LANGUAGE sql
@@ -3347,6 +4195,26 @@ AS $function$
   LEFT JOIN root.condition tk ON tk.subject = t.id
   WHERE m.id = c->>'member' OR m.center = c->>'center' AND p.kind = 'node'
   ORDER BY m.id
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.switch_bucket(p_bucket bigint, p_epoch bigint, p_owner text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  m root.bucket_move;
+BEGIN
+  SELECT * INTO m FROM root.bucket_move o
+  WHERE o.bucket_id = p_bucket AND o.epoch = p_epoch AND o.owner = p_owner FOR UPDATE;
+  IF NOT FOUND OR m.phase NOT IN ('frozen', 'switched') THEN RETURN false; END IF;
+  UPDATE root.bucket_name n SET directory = m.target, move_epoch = p_epoch
+  WHERE n.bucket_id = p_bucket AND n.directory = m.source AND n.move_epoch < p_epoch;
+  UPDATE root.bucket_move o SET phase = 'switched', updated_at = clock_timestamp()
+  WHERE o.bucket_id = p_bucket AND o.epoch = p_epoch AND o.phase = 'frozen';
+  RETURN true;
+END
 $function$
 
 -- GRANT EXECUTE TO antipode_app

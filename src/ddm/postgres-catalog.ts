@@ -4,6 +4,7 @@
  */
 import { openAccounts } from './accounts.ts';
 import { openBlobs } from './blobs.ts';
+import { type BucketMoves, openBucketMoves } from './bucket-moves.ts';
 import { openBuckets } from './buckets.ts';
 import type { Catalog } from './catalog.ts';
 import type { ChangeFeed } from './change-feed.ts';
@@ -24,7 +25,7 @@ export type { DirectoryLocator, PostgresConnection } from './locator.ts';
 export type { OpenCatalog } from './options.ts';
 
 /** The catalog, and what only Postgres has: what gateways need beside it. */
-export type PostgresCatalog = Catalog & ChangeFeed & IdentityCatalog;
+export type PostgresCatalog = Catalog & ChangeFeed & IdentityCatalog & BucketMoves;
 
 /** Deadlines: options.ts. @throws {RangeError} when they make no sense */
 export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
@@ -45,6 +46,7 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
     ...openBlobs(directories),
     ...openOutbox(directories),
     ...openIdentity(directories),
+    ...openBucketMoves(directories, o, shares),
     async close() {
       closeLookup();
       directories.close();

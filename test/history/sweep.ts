@@ -9,6 +9,8 @@ export interface SweepOptions extends Pick<ProgramOptions, 'catalogs' | 'kinds' 
   readonly programsMin?: number;
   /** Programs under way at once. */
   readonly atOnce?: number;
+  /** Its buckets are in several directories. */
+  readonly isSpread?: boolean;
   /** Of every program; by default each seed's own. */
   readonly shape?: Pick<ProgramOptions, 'clients' | 'stepsPerClient'>;
   /** The command that runs one seed, for the message. */
@@ -50,7 +52,7 @@ export async function sweep(o: SweepOptions): Promise<Swept> {
       if (done) return;
       try {
         const program = await runProgram({ ...o, seed, ...(o.shape ?? SHAPES[seed % SHAPES.length]!) });
-        tried += checkProgram(program);
+        tried += checkProgram(program, o);
         for (const events of program.recorder.events.values()) calls += events.length;
         for (const [what, times] of program.recorder.outcomes)
           outcomes.set(what, (outcomes.get(what) ?? 0) + times);
