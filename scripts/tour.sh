@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A tour of failover against a running store (npm start in another terminal): 2,000 real files, a whole storage center
-# that goes dark in the middle of an rclone sync, work during the outage, the center's return, and the proof that both
-# sides are equal again. Needs rclone. Ends with exit code 0 only when every step did what it says.
+# that goes dark in the middle of an rclone sync, work during the outage, the center's return, the primary directory killed
+# in the middle of another sync, and the proof that both sides are equal again. Needs rclone. Ends with exit code 0 only when every step did what it says.
 #   bash scripts/tour.sh [--data DIR]        TOUR_FILES=2000 by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -80,6 +80,27 @@ for _ in $(seq 240); do
 done
 antipode failover history --max 12
 antipode status || fail "the center did not come back in time"
+
+say "rclone sync again; the primary directory is killed (-9) in the middle of it, and its twin takes over"
+primary() { status "s.members.find(m => m.primary).$1"; }
+old=$(primary id)
+rclone sync --transfers 8 "$work/files" "tour:$bucket/again" &
+sync=$!
+until [ "$(rclone size --json "tour:$bucket/again" | node -p 'JSON.parse(require("fs").readFileSync(0)).count')" -ge $((files / 4)) ]; do
+  kill -0 "$sync" 2>/dev/null || break
+done
+kill -9 "$(primary pid)"
+wait "$sync" || fail "the sync did not finish"
+rclone check --download "$work/files" "tour:$bucket/again" || fail "not every file reads back"
+new=$(primary id)
+[ "$new" != "$old" ] || fail "$old is still the primary directory"
+echo "the sync has finished; $new is the primary directory now"
+for _ in $(seq 240); do
+  [ "$(status s.redundant)" = true ] && break
+  sleep 0.5
+done
+antipode failover history --max 6
+antipode status || fail "$old did not come back in time"
 
 say "both sides are equal: every byte of every replica is read"
 antipode verify --deep || fail "verify found exceptions"

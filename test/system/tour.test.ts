@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => store?.stop());
 
-it('ends well: a center is lost in the middle of a sync and comes back', async () => {
+it('ends well: a center is lost in the middle of a sync and comes back; the primary directory in that of another', async () => {
   const child = spawn('bash', [TOUR, '--data', store.dataDir], {
     env: { ...process.env, TOUR_FILES: '240' },
     timeout: RUN_MS,
@@ -28,4 +28,5 @@ it('ends well: a center is lost in the middle of a sync and comes back', async (
   assert.equal(code, 0, said);
   assert.match(said, /0 exceptions, 0 unknown/);
   assert.match(said, /center b\s+failed-over/);
+  assert.match(said, /directory-b5 is the primary directory now/);
 });

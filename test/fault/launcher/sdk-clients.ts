@@ -23,25 +23,25 @@ export class SdkClients {
   /** What was read and was not what it must be. */
   readonly wrong: string[] = [];
   acknowledged = 0;
-  readonly #s3: S3Client;
+  #s3: S3Client;
   readonly #known = new Map<string, string>();
   readonly #run = String(Date.now());
   #stop = false;
   #running: Promise<unknown> = Promise.resolve();
 
   constructor(store: Store) {
-    // The SDK's own number of tries, 3.
-    this.#s3 = new S3Client({
-      endpoint: store.endpoint,
-      region: store.region,
-      credentials: { ...store.credentials },
-      forcePathStyle: true,
-    });
+    this.#s3 = clientOf(store);
+  }
+
+  /** The same store, started again, at another port. */
+  moveTo(store: Store): void {
+    this.#s3.destroy();
+    this.#s3 = clientOf(store);
   }
 
   async start(count: number): Promise<void> {
     this.#stop = false;
-    await this.#s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
+    if (this.#known.size === 0) await this.#s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
     this.#running = Promise.all(Array.from({ length: count }, (_, index) => this.#work(`w${index}`)));
   }
 
@@ -68,12 +68,11 @@ export class SdkClients {
   async checkAll(): Promise<void> {
     for (const [key, body] of this.#known) assert.equal(await this.#get(key), body, key);
     assert.deepEqual(this.wrong, []);
-    this.#s3.destroy();
   }
 
   async #work(name: string): Promise<void> {
     const own: string[] = [];
-    for (let n = 0; !this.#stop; n++) {
+    for (let n = this.#known.size; !this.#stop; n++) {
       const key = `${this.#run}/${name}/${String(n).padStart(6, '0')}`;
       const done = await this.#try('PUT', () => this.#put(key, `${name} ${n}`));
       if (!done) continue;
@@ -141,3 +140,12 @@ export class SdkClients {
     this.#known.set(key, next);
   }
 }
+
+/** The SDK's own number of tries, 3. */
+const clientOf = (store: Store): S3Client =>
+  new S3Client({
+    endpoint: store.endpoint,
+    region: store.region,
+    credentials: { ...store.credentials },
+    forcePathStyle: true,
+  });
