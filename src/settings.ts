@@ -42,6 +42,15 @@ const replication = z.strictObject({
   busyShare: z.number().gt(0).max(1).default(0.25),
 });
 
+/** Directories without a supervisor: src/launcher/lease.ts. */
+const directoryLease = z.strictObject({
+  /** For so long the primary may answer without having heard of its twin's agent; a promotion waits as long. */
+  leaseMs: milliseconds.default(5_000),
+  renewMs: milliseconds.default(1_000),
+  /** For clocks that do not run equally fast. */
+  marginMs: milliseconds.default(1_000),
+});
+
 export const settings = z.strictObject({
   intentMs: milliseconds.default(LIMITS.intentMs),
   pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
@@ -54,6 +63,7 @@ export const settings = z.strictObject({
   commitDeadlineMs: milliseconds.default(10_000),
   /** How long a directory may miss its probes before it is ended by force. */
   directoryDeadlineMs: milliseconds.default(5_000),
+  directoryLease: directoryLease.prefault({}),
   /** How long requests may go on after the signal to stop. */
   drainMs: milliseconds.default(10_000),
   /** A node refuses blobs that would leave less free than this. */

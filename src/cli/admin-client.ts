@@ -20,7 +20,12 @@ export interface AdminFlags {
 
 export interface AdminClient {
   /** Resolves with the parsed JSON (undefined for 204). @throws {CommandError} */
-  send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>;
+  send<T>(
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: unknown,
+    answerMs?: number,
+  ): Promise<T>;
   /** The documents of an answer that comes line by line (admin/json-lines.ts). @throws {CommandError} */
   lines<T>(method: 'GET' | 'POST', path: string, body?: unknown): AsyncGenerator<T, void>;
 }
@@ -34,7 +39,7 @@ const credentialsFile = z.object({ accessKeyId: z.string(), secretKey: z.string(
 
 export function createAdminClient(flags: AdminFlags): AdminClient {
   const { origin, credentials } = connection(flags);
-  const ask = async (method: string, path: string, body?: unknown) => {
+  const ask = async (method: string, path: string, body?: unknown, answerMs = ANSWER_MS) => {
     const url = new URL(ADMIN_PREFIX + path, origin);
     const payload = body === undefined ? '' : JSON.stringify(body);
     const { headers } = signRequest({
@@ -48,7 +53,7 @@ export function createAdminClient(flags: AdminFlags): AdminClient {
       service: ADMIN_SERVICE,
       nowMs: Date.now(),
     });
-    const limits = { headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS };
+    const limits = { headersTimeout: answerMs, bodyTimeout: answerMs };
     return await request(url, {
       method,
       headers,
@@ -63,10 +68,15 @@ export function createAdminClient(flags: AdminFlags): AdminClient {
     });
 
   return {
-    async send<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T> {
+    async send<T>(
+      method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+      path: string,
+      body?: unknown,
+      answerMs?: number,
+    ): Promise<T> {
       let answer: { statusCode: number; text: string };
       try {
-        const response = await ask(method, path, body);
+        const response = await ask(method, path, body, answerMs);
         answer = { statusCode: response.statusCode, text: await response.body.text() };
       } catch (cause) {
         throw noAnswer(cause);

@@ -5,6 +5,9 @@ import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, run, show } from './command-kit.ts';
 import { table } from './table.ts';
 
+/** A directory's twin takes over: the old primary's word runs out or it ends in order, WAL is replayed. */
+const ENTER_MS = 180_000;
+
 interface EnterFlags extends CommonFlags {
   readonly reason?: string;
   readonly force?: boolean;
@@ -23,13 +26,13 @@ export function registerFailover(program: Command): void {
     .option('--force', 'although the twin does not serve: bytes that only they have are then out of reach')
     .option(
       '--assert-down',
-      "a directory's standby: your word that it answers nobody; commits go on without it",
+      'a directory: your word that it answers nobody; its twin takes over from it, or goes on without it',
     )
     .action((words: string[], { reason, force = false, assertDown = false, ...flags }: EnterFlags) =>
       run(flags, async (client) => {
         const subject = subjectOf(words);
         const order = { subject, force, assertDown, ...(reason === undefined ? {} : { reason }) };
-        const done = await client.send<FailoverReport>('POST', '/failover/enter', order);
+        const done = await client.send<FailoverReport>('POST', '/failover/enter', order, ENTER_MS);
         show(flags, done, enterText(done));
       }),
     );

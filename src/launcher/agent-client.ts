@@ -19,11 +19,16 @@ import {
   ANSWER_BYTES_MAX,
   agentRefusal,
   agentStatus,
+  type GiveUpOrder,
+  type Lease,
+  type LeaseOrder,
+  lease,
+  ORDER_PATHS,
   SEARCH_PATH,
   STATUS_PATH,
-  SYNCHRONOUS_PATH,
   type SynchronousOrder,
   searchAnswer,
+  type TakeOverOrder,
 } from './agent-protocol.ts';
 
 export interface AgentClientOptions {
@@ -42,6 +47,12 @@ export interface AgentClient {
   setSynchronous(order: SynchronousOrder): Promise<AgentStatus>;
   /** A question of a search and its answer, as twin/search-wire.ts seals them. @throws {Error} when it keeps silent, too */
   search(question: Buffer, signal: AbortSignal): Promise<Buffer>;
+  /** Resolves when it has been accepted; what becomes of it shows in the status. @throws as `setSynchronous` does */
+  takeOver(order: TakeOverOrder): Promise<AgentStatus>;
+  /** Resolves when its server has ended and the role is given up. @throws as `setSynchronous` does */
+  giveUp(order: GiveUpOrder): Promise<AgentStatus>;
+  /** @throws as `setSynchronous` does */
+  lease(order: LeaseOrder): Promise<Lease>;
 }
 
 export class AgentRefused extends Error {
@@ -56,11 +67,20 @@ export class AgentRefused extends Error {
 const STATUS_MS = 1_000;
 /** Until the running server has taken the change over. */
 const ORDER_MS = 8_000;
+/** Until a server has ended in order, or by force. */
+const GIVE_UP_MS = 40_000;
 
 export function createAgentClient(o: AgentClientOptions): AgentClient {
   const key = clusterKey(o.secret);
   const call = (method: string, target: string, body: Buffer, deadlineMs: number, signal?: AbortSignal) =>
     exchange(o, key, { method, target, body, deadlineMs, ...(signal ? { signal } : {}) });
+  const tell = async (path: string, order: object, deadlineMs: number): Promise<unknown> => {
+    const body = Buffer.from(JSON.stringify(order));
+    const { status, json } = await call('POST', path, body, deadlineMs);
+    if (status === 409) throw new AgentRefused(o.member, agentRefusal.parse(json).refused);
+    if (status !== 200) throw new Error(`the agent of ${o.member} answered ${status}`);
+    return json;
+  };
   return {
     member: o.member,
     async status() {
@@ -69,11 +89,16 @@ export function createAgentClient(o: AgentClientOptions): AgentClient {
       return agentStatus.parse(json);
     },
     async setSynchronous(order) {
-      const body = Buffer.from(JSON.stringify(order));
-      const { status, json } = await call('POST', SYNCHRONOUS_PATH, body, ORDER_MS);
-      if (status === 409) throw new AgentRefused(o.member, agentRefusal.parse(json).refused);
-      if (status !== 200) throw new Error(`the agent of ${o.member} answered ${status}`);
-      return agentStatus.parse(json);
+      return agentStatus.parse(await tell(ORDER_PATHS.synchronous, order, ORDER_MS));
+    },
+    async takeOver(order) {
+      return agentStatus.parse(await tell(ORDER_PATHS.takeOver, order, ORDER_MS));
+    },
+    async giveUp(order) {
+      return agentStatus.parse(await tell(ORDER_PATHS.giveUp, order, GIVE_UP_MS));
+    },
+    async lease(order) {
+      return lease.parse(await tell(ORDER_PATHS.lease, order, STATUS_MS));
     },
     async search(question, signal) {
       const { status, json } = await call('POST', SEARCH_PATH, question, STATUS_MS, signal);

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import type { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import {
   ANSWER_KIND_HEADER,
@@ -19,12 +20,19 @@ import {
 import {
   type AgentRefusal,
   type AgentStatus,
+  type GiveUpOrder,
+  giveUpOrder,
+  type Lease,
+  type LeaseOrder,
+  leaseOrder,
   ORDER_BYTES_MAX,
+  ORDER_PATHS,
   SEARCH_PATH,
   STATUS_PATH,
-  SYNCHRONOUS_PATH,
   type SynchronousOrder,
   synchronousOrder,
+  type TakeOverOrder,
+  takeOverOrder,
 } from './agent-protocol.ts';
 
 export interface AgentControlOptions {
@@ -34,11 +42,26 @@ export interface AgentControlOptions {
   readonly secret: Buffer;
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn' | 'error'>;
-  readonly status: () => AgentStatus;
   /** What this directory says to a question of a search; null: nothing. */
   readonly answerSearch?: (question: Buffer) => Promise<Buffer | null>;
-  readonly setSynchronous: (order: SynchronousOrder) => Promise<AgentStatus | AgentRefusal>;
+  readonly orders: AgentOrders;
 }
+
+export interface AgentOrders {
+  status(): AgentStatus;
+  setSynchronous(order: SynchronousOrder): Promise<AgentStatus | AgentRefusal>;
+  takeOver(order: TakeOverOrder): Promise<AgentStatus | AgentRefusal>;
+  giveUp(order: GiveUpOrder): Promise<AgentStatus | AgentRefusal>;
+  lease(order: LeaseOrder): Promise<Lease | AgentRefusal>;
+}
+
+/** Of a directory about which a supervisor decides. */
+export const NO_ORDERS: Omit<AgentOrders, 'status'> = {
+  setSynchronous: async () => 'supervised',
+  takeOver: async () => 'supervised',
+  giveUp: async () => 'supervised',
+  lease: async () => 'supervised',
+};
 
 export interface AgentControl {
   readonly port: number;
@@ -82,6 +105,23 @@ export async function openAgentControl(options: AgentControlOptions): Promise<Ag
   };
 }
 
+type Answer = AgentStatus | Lease | AgentRefusal;
+/** null: the document is no such order. */
+type CarryOut = (orders: AgentOrders, document: unknown) => Promise<Answer | null>;
+
+const orderOf =
+  <T>(schema: z.ZodType<T>, carryOut: (orders: AgentOrders, order: T) => Promise<Answer>): CarryOut =>
+  async (orders, document) => {
+    const order = schema.safeParse(document);
+    return order.success ? carryOut(orders, order.data) : null;
+  };
+const ORDERS: ReadonlyMap<string, CarryOut> = new Map([
+  [ORDER_PATHS.synchronous, orderOf(synchronousOrder, (orders, order) => orders.setSynchronous(order))],
+  [ORDER_PATHS.takeOver, orderOf(takeOverOrder, (orders, order) => orders.takeOver(order))],
+  [ORDER_PATHS.giveUp, orderOf(giveUpOrder, (orders, order) => orders.giveUp(order))],
+  [ORDER_PATHS.lease, orderOf(leaseOrder, (orders, order) => orders.lease(order))],
+]);
+
 type Key = ReturnType<typeof clusterKey>;
 
 async function serve(
@@ -119,17 +159,16 @@ async function serve(
   };
   try {
     const body = await readBody(req, contentLength, bodyDigest);
-    if (method === 'GET' && target === STATUS_PATH) return answer(200, o.status());
+    if (method === 'GET' && target === STATUS_PATH) return answer(200, o.orders.status());
     if (method === 'POST' && target === SEARCH_PATH) {
       const said = (await o.answerSearch?.(body)) ?? null;
       return said ? answer(200, { answer: said.toString('base64') }) : answer(404, { problem: 'no answer' });
     }
-    if (method !== 'POST' || target !== SYNCHRONOUS_PATH)
-      return answer(404, { problem: 'there is no such call' });
-    const order = synchronousOrder.safeParse(JSON.parse(body.toString()));
-    if (!order.success) return answer(400, { problem: 'the order is not understood' });
-    const done = await o.setSynchronous(order.data);
-    if (typeof done === 'string') answer(409, { refused: done });
+    const carryOut = method === 'POST' ? ORDERS.get(target) : undefined;
+    if (!carryOut) return answer(404, { problem: 'there is no such call' });
+    const done = await carryOut(o.orders, JSON.parse(body.toString()));
+    if (done === null) answer(400, { problem: 'the order is not understood' });
+    else if (typeof done === 'string') answer(409, { refused: done });
     else answer(200, done);
   } catch (error) {
     o.log.warn({ err: error, method, target }, 'a control request failed');

@@ -4,13 +4,27 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from './durable.ts';
 
+/** What a member is in the middle of; it goes on with that when it starts again. takeover.ts says how. */
+export const roleStep = z.discriminatedUnion('kind', [
+  /** A standby that gives no leases any more, since it is to become the primary by that order. */
+  z.strictObject({ kind: z.literal('taking-over'), order: z.string(), asserted: z.boolean() }),
+  /** The primary of this term as decided; its server may still be a standby. */
+  z.strictObject({ kind: z.literal('promoting') }),
+  /** The former primary: its server has ended in order, and starts no more in that role while that order holds. */
+  z.strictObject({ kind: z.literal('gave-up'), order: z.string() }),
+]);
+export type RoleStep = z.infer<typeof roleStep>;
+
 const roleRecord = z.strictObject({
   role: z.enum(['primary', 'standby']),
   /** See agent-protocol.ts. */
   term: z.int().min(1),
   turn: z.int().min(1),
-  /** Of a primary: whether commits wait for the twin. */
+  step: roleStep.nullable().default(null),
+  /** Of a primary: whether commits wait for the twin. Of a standby: whether it has everything that was acknowledged, and commits wait for it, as the primary said last. */
   synchronous: z.boolean(),
+  /** Of a standby: the longest lease that it may have given. */
+  leaseMs: z.int().min(0).default(0),
   /** Of a primary whose commits do not: whether they will when the twin has caught up. */
   mayReturn: z.boolean(),
   since: z.iso.datetime(),

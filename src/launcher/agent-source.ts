@@ -2,6 +2,7 @@
 import { systemClock } from '../base/clock.ts';
 import type { MemberConfig } from '../config.ts';
 import type { Topology } from '../twin/topology.ts';
+import { clientOf } from './agent-peers.ts';
 import { startAgentPoll } from './agent-poll.ts';
 import { createDirectoryFailover } from './directory-failover.ts';
 import type { DirectorySource } from './directory-source.ts';
@@ -12,17 +13,17 @@ export function agentSource(
   topology: Topology,
   log: MemberProcess['log'],
 ): DirectorySource {
-  const poll = startAgentPoll({ config, topology, clock: systemClock, log });
+  const clock = systemClock;
+  const pairs = [...topology.pairs.values()].filter((pair) => pair.kind === 'directory');
+  const members = pairs.flatMap((pair) => pair.members);
+  const clients = new Map(members.map((id) => [id, clientOf(config, id, clock)] as const));
+  const poll = startAgentPoll({ pairs, clients, clock, log });
   return {
     get state() {
       return poll.state;
     },
-    primary(pair) {
-      const directory = poll.state.directories.find((d) => d.pair === pair);
-      if (!directory || directory.condition === 'lost') return null;
-      return { member: directory.primary, term: directory.term ?? 0 };
-    },
-    failover: () => createDirectoryFailover(poll),
+    primary: (pair) => poll.primary(pair),
+    failover: () => createDirectoryFailover(poll, clock),
     close: () => poll.close(),
   };
 }

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../base/clock.ts';
 import type { MemberConfig } from '../config.ts';
-import { type AgentControl, openAgentControl } from './agent-control.ts';
+import { type AgentControl, NO_ORDERS, openAgentControl } from './agent-control.ts';
 import { agentAt } from './agent-peers.ts';
 import type { AgentStatus } from './agent-protocol.ts';
 import type { NameAnswers } from './agent-search.ts';
@@ -63,9 +63,8 @@ export class SupervisedSight implements AgentOutlet {
       ...agentAt(this.#config, this.#config.member),
       secret: readKey(this.#config.secretsDir, 'cluster'),
       ...{ clock: this.#clock, log: this.log },
-      status: () => this.#status(),
       answerSearch: names.answer,
-      setSynchronous: async () => 'supervised',
+      orders: { ...NO_ORDERS, status: () => this.#status() },
     });
   }
 
@@ -77,6 +76,10 @@ export class SupervisedSight implements AgentOutlet {
       role: !role || role.kind === 'off' ? 'none' : role.kind,
       term: (role?.kind === 'primary' ? role.term : undefined) ?? 0,
       turn: this.#turn,
+      step: null,
+      // The supervisor ends this process before it names another primary.
+      trustMs:
+        role?.kind === 'primary' && this.#pid !== null ? this.#config.settings.directoryLease.leaseMs : 0,
       synchronous: role?.kind === 'primary' ? role.synchronous : true,
       mayReturn: true,
       since: this.#since,

@@ -101,6 +101,9 @@ function standbyBy(
   const { synchronous, mayReturn, replication, why, since, decidedBy } = primary.status;
   const streams = replication?.state === 'streaming';
   if (synchronous) {
+    // Its own note: whether it has all that was acknowledged, so that it could take over.
+    if (streams && own?.ok && own.status.role === 'standby' && !own.status.synchronous)
+      return { condition: 'resyncing', reason: 'it is level, and counts in a moment' };
     if (streams || primary.status.pid === null) return null;
     const said = own?.ok
       ? (own.status.problem ?? 'it does not stream')

@@ -25,6 +25,7 @@ import { createRequestReaders } from '../../s3api/body/readers.ts';
 import { createS3Server } from '../../s3api/server.ts';
 import { buildTopology } from '../../twin/load.ts';
 import type { Topology } from '../../twin/topology.ts';
+import { adminKeys } from '../admin-keys.ts';
 import { type CatalogGuard, openGuard } from '../catalog-guard.ts';
 import { gatewayCenter, placeGateways } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
@@ -218,6 +219,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         clock,
       }),
       openSecret: identity.openSecret,
+      findAccessKey: adminKeys(catalog, readRootCredentials(config.secretsDir), master),
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
       finder,

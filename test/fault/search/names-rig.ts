@@ -12,7 +12,7 @@ import type { MemberId, PairId } from '../../../src/base/ids.ts';
 import type { ClusterConfig, SearchConfig } from '../../../src/config.ts';
 import { type Bucket, CatalogUnavailable, type FoundBucket } from '../../../src/ddm/catalog.ts';
 import { createNameFinder, type NameFinder, type NameSearch } from '../../../src/ddm/find-bucket.ts';
-import { openAgentControl } from '../../../src/launcher/agent-control.ts';
+import { NO_ORDERS, openAgentControl } from '../../../src/launcher/agent-control.ts';
 import { openNameAnswers } from '../../../src/launcher/agent-search.ts';
 import type { Condition } from '../../../src/launcher/messages.ts';
 import { openNameSearch } from '../../../src/launcher/name-search.ts';
@@ -122,10 +122,12 @@ export async function startNamesRig(o: RigOptions): Promise<NamesRig> {
     });
     const control = await openAgentControl({
       ...{ ...common, host: address, port: 0, answerSearch: answers.answer },
-      status: () => {
-        throw new Error('nobody asks');
+      orders: {
+        ...NO_ORDERS,
+        status: () => {
+          throw new Error('nobody asks');
+        },
       },
-      setSynchronous: async () => 'supervised',
     });
     ports.set(id, control.port);
     agent.close = async () => {

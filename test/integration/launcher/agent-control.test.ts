@@ -20,7 +20,7 @@ const STATUS: AgentStatus = {
   member: MEMBER,
   ...{ role: 'primary', term: 1, turn: 4, synchronous: true, mayReturn: false, pid: 7, dataState: 'primary' },
   ...{ since: '2026-01-01T00:00:00.000Z', why: '', decidedBy: '', systemId: '1', timeline: 1 },
-  ...{ replication: null, problem: null },
+  ...{ replication: null, problem: null, step: null, trustMs: 1_200 },
 };
 const ORDER: SynchronousOrder = {
   ...{ on: false, turn: 4, assertTwinDown: true, force: false, why: 'gone', decidedBy: 'root' },
@@ -31,10 +31,15 @@ let control: AgentControl;
 before(async () => {
   control = await openAgentControl({
     ...{ member: MEMBER, host: HOST, port: 0, secret, clock: systemClock, log: pino({ level: 'silent' }) },
-    status: () => STATUS,
-    setSynchronous: async (order) => {
-      orders.push(order);
-      return order.turn === STATUS.turn ? { ...STATUS, synchronous: order.on } : 'turn-passed';
+    orders: {
+      status: () => STATUS,
+      setSynchronous: async (order) => {
+        orders.push(order);
+        return order.turn === STATUS.turn ? { ...STATUS, synchronous: order.on } : 'turn-passed';
+      },
+      takeOver: async ({ assertTwinDown }) => (assertTwinDown ? { ...STATUS, term: 2 } : 'primary-silent'),
+      giveUp: async ({ order }) => ({ ...STATUS, role: 'standby', step: { kind: 'gave-up', order } }),
+      lease: async ({ twin }) => (twin === 'in' ? { leaseMs: 700 } : 'other-term'),
     },
   });
 });
@@ -74,6 +79,18 @@ describe('the control port', () => {
       (error) => error instanceof AgentRefused && error.reason === 'turn-passed',
     );
     assert.equal(orders.length, 2);
+  });
+  it('takes the orders that change the primary, and gives leases', async () => {
+    const word = { why: 'a reason', decidedBy: 'root' };
+    const order = { ...word, turn: 4, assertTwinDown: true, force: false };
+    assert.equal((await client().takeOver(order)).term, 2);
+    const refused = (reason: string) => (error: unknown) =>
+      error instanceof AgentRefused && error.reason === reason;
+    await assert.rejects(client().takeOver({ ...order, assertTwinDown: false }), refused('primary-silent'));
+    const gaveUp = await client().giveUp({ ...word, term: 1, order: 'x' });
+    assert.deepEqual(gaveUp.step, { kind: 'gave-up', order: 'x' });
+    assert.deepEqual(await client().lease({ term: 1, twin: 'in' }), { leaseMs: 700 });
+    await assert.rejects(client().lease({ term: 1, twin: 'out' }), refused('other-term'));
   });
   it('gives a stranger an empty 403, whatever they ask for', async () => {
     for (const target of ['/v1/directory/status', '/', '/nothing']) {

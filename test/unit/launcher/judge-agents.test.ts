@@ -17,7 +17,7 @@ const said = (member: MemberId, change: Partial<AgentStatus>): Heard => ({
     member,
     ...{ role: 'none', term: 1, turn: 1, synchronous: true, mayReturn: false, pid: 7, dataState: 'primary' },
     ...{ since: '2026-01-01T00:00:00.000Z', why: 'a reason', decidedBy: 'root', systemId: '1', timeline: 1 },
-    ...{ replication: null, problem: null },
+    ...{ replication: null, problem: null, step: null, trustMs: 1_000 },
     ...change,
   },
 });
@@ -72,6 +72,11 @@ describe('the primary', () => {
 describe('the standby', () => {
   it('serves while it streams and commits wait for it', () => {
     assert.equal(conditionOf(judged(primary(A), standby(B)), B), 'serving');
+  });
+  it('is resyncing until it has noted that it has everything', () => {
+    const view = judged(primary(A), standby(B, { synchronous: false }));
+    assert.equal(conditionOf(view, B), 'resyncing');
+    assert.equal(view.directory?.condition, 'degraded');
   });
   it('is suspect while commits wait for it and it does not stream', () => {
     const view = judged(primary(A, { replication: { ...STREAMS, state: null } }), SILENT);
