@@ -4,6 +4,7 @@
  * hold up the start; all of it reaches the twin by the same stream.
  */
 import type pg from 'pg';
+import { confineDatabase } from './confine.ts';
 import { REPLICATION_ROLE, SLOT } from './postgres-config.ts';
 import type { PostgresPasswords } from './secrets.ts';
 
@@ -44,6 +45,7 @@ export async function preparePrimary(client: pg.Client, passwords: PostgresPassw
     await client.query(`REVOKE ALL ON DATABASE ${DATABASE} FROM PUBLIC`);
     await client.query(`GRANT CONNECT ON DATABASE ${DATABASE} TO ${APP_ROLE}, ${READER_ROLE}`);
   }
+  await confineDatabase(client, DATABASE);
   await ensureSlot(client);
 }
 

@@ -47,8 +47,9 @@ export async function* runStatement(
     lines.push({ type: 'columns', columns: columnsOf(fields) });
   };
   client.on('notice', (notice) => {
-    if (isUnreplicated(notice)) unreplicated = true;
-    else lines.push({ type: 'notice', message: notice.message ?? '' });
+    // Functions of ours warn under the same code.
+    if (isUnreplicated(notice) && notice.routine !== 'exec_stmt_raise') unreplicated = true;
+    else lines.push({ type: 'notice', message: [notice.message, notice.hint].filter(Boolean).join('. ') });
   });
   client.on('error', (error) => lines.fail(error));
   client.on('end', () => lines.fail(new Error('the connection was ended')));

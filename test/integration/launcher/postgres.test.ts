@@ -129,6 +129,28 @@ describe('one server', () => {
     await server.stop();
   });
 
+  it('gives people who read the catalog none of what Postgres gives everybody', async () => {
+    const server = await startAndPrepare();
+    await prepare();
+    const client = new pg.Client({
+      ...{ host: host('a'), port: 7432, user: 'antipode_reader', password: 'e', database: 'antipode' },
+    });
+    await client.connect();
+    for (const call of [
+      "lo_from_bytea(0, 'x')",
+      'lo_creat(-1)',
+      'pg_advisory_lock(1)',
+      'pg_try_advisory_xact_lock(3, 4)',
+      'pg_current_xact_id()',
+      'txid_current()',
+      "pg_logical_emit_message(false, 'a', 'b')",
+    ])
+      await assert.rejects(client.query(`SELECT ${call}`), /permission denied for function/, call);
+    await assert.rejects(client.query('CREATE TEMP TABLE t ()'), /permission denied/);
+    await client.end();
+    await server.stop();
+  });
+
   it('leaves no process when its postmaster is killed, and starts again', async () => {
     const server = await start('a');
     process.kill(server.pid, 'SIGKILL');
