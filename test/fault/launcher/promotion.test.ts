@@ -3,18 +3,37 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { deadline, runStart, type Store, startStore } from '../../harness/store.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChangeEventLine } from '../../../src/admin/changes-api.ts';
+import { deadline, type Run, runCommand, runStart, type Store, startStore } from '../../harness/store.ts';
 import { A, antipode, B, decided, decisionsOf } from './promotion-kit.ts';
 import { SdkClients } from './sdk-clients.ts';
 
 let store: Store;
 let clients: SdkClients;
+let follower: Run;
 before(async () => {
   store = await startStore({ nodesPerCenter: 1, settings: { directoryDeadlineMs: 3_000 } });
   clients = new SdkClients(store);
+  const { accessKeyId, secretAccessKey } = store.credentials;
+  const flags = ['--follow', '--json', '--from', 'beginning', '--admin', store.adminEndpoint];
+  follower = runCommand(['changes', ...flags], {
+    env: { ANTIPODE_ACCESS_KEY: accessKeyId, ANTIPODE_SECRET_KEY: secretAccessKey },
+  });
   await clients.start(3);
 });
-after(() => store.kill());
+after(async () => {
+  follower.child.kill('SIGKILL');
+  await store.kill();
+});
+
+/** What somebody who follows the changes has been told by now. */
+const followed = () =>
+  follower
+    .stdout()
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as ChangeEventLine);
 
 describe('the primary directory', () => {
   it('moved by an operator: no client sees an error, and the old one returns as the standby', async () => {
@@ -42,6 +61,26 @@ describe('the primary directory', () => {
     await clients.more(20);
     await clients.stop();
     await clients.checkAll();
+  });
+
+  it('changed twice: who follows the changes has been told of all, each key in its order', async () => {
+    const missing = () => {
+      const told = new Set(followed().map(({ key }) => key));
+      return clients.keys().filter((key) => !told.has(key));
+    };
+    for (const until = performance.now() + 60_000; missing().length > 0; await sleep(50))
+      assert.ok(performance.now() < until, `not told: ${missing().join(' ')}\n${follower.stderr()}`);
+    const changes = followed();
+    assert.deepEqual(new Set(changes.map(({ type }) => type)), new Set(['change']));
+    const last = new Map<string, number>();
+    const seen = new Set<string>();
+    for (const { event, key, number } of changes) {
+      // Told again: at least once.
+      if (seen.has(event)) continue;
+      seen.add(event);
+      assert.ok(number > (last.get(key ?? '') ?? 0), `${key}: ${number} after ${last.get(key ?? '')}`);
+      last.set(key ?? '', number);
+    }
   });
 
   it('with its folder gone and its twin out: the next start is refused in one line', async () => {

@@ -60,6 +60,11 @@ export class SdkClients {
       );
   }
 
+  /** Of the objects that were acknowledged. */
+  keys(): string[] {
+    return [...this.#known.keys()];
+  }
+
   said(): string {
     return this.errors.map(({ what, error }) => `${what}: ${error.name} ${error.message}`).join('\n');
   }
