@@ -14,9 +14,7 @@ BEGIN
                             'lo_unlink', 'pg_logical_emit_message', 'pg_current_xact_id', 'txid_current'))
   LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
-    IF f::text ~ 'advisory|xact_id' THEN
-      EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO antipode_owner, antipode_app', f);
-    END IF;
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO antipode_owner, antipode_app', f);
   END LOOP;
 END
 $$;

@@ -1,6 +1,7 @@
 /**
  * What Postgres lets everybody do, taken back in our database: large objects (they would fill the disk), advisory locks (commits
- * use them), taking a transaction id (one that stays open holds up the change feed) and writing into the WAL. Needs the superuser;
+ * use them), taking a transaction id (one that stays open holds up the change feed) and writing into the WAL. The gateways and
+ * the owner keep all of it. Needs the superuser;
  * confine-postgres.sql is the same for servers that others run.
  */
 import { readFileSync } from 'node:fs';
@@ -9,7 +10,7 @@ import pg from 'pg';
 
 const SQL = readFileSync(join(import.meta.dirname, 'confine-postgres.sql'), 'utf8');
 /** The database's comment when it has been done; a later edition does it again. */
-const DONE = 'antipode: confined, edition 1';
+const DONE = 'antipode: confined, edition 2';
 
 /** @param client as superuser, to any database of the server */
 export async function confineDatabase(client: pg.Client, database: string): Promise<void> {
