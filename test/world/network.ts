@@ -23,6 +23,9 @@ export class Network {
   readonly #random: Random;
   readonly #trace: Trace;
   readonly #lines = new Map<string, Line>();
+  /** Machines that take and send nothing, and since when those that do have. */
+  readonly #shut = new Map<string, Cut>();
+  readonly #openSince = new Map<string, number>();
   /** The share of messages that are sent again after a loss: 200 ms or more late. */
   #lossRate = 0;
   #lossEndedAt = 0;
@@ -66,6 +69,15 @@ export class Network {
     this.lossRate = 0;
   }
 
+  shut(machine: string, how: Cut): void {
+    this.#shut.set(machine, how);
+  }
+
+  open(machine: string): void {
+    this.#shut.delete(machine);
+    this.#openSince.set(machine, this.#clock.monotonic());
+  }
+
   isCut(a: string, b: string): boolean {
     return this.#line(a, b).cut !== null;
   }
@@ -74,7 +86,9 @@ export class Network {
   goodSince(a: string, b: string): number {
     const { cut, slowMs, disturbedAt } = this.#line(a, b);
     if (cut !== null || slowMs > 0 || this.#lossRate > 0) return Number.POSITIVE_INFINITY;
-    return Math.max(disturbedAt, this.#lossEndedAt);
+    if (this.#shut.has(a) || this.#shut.has(b)) return Number.POSITIVE_INFINITY;
+    const opened = [a, b].map((machine) => this.#openSince.get(machine) ?? 0);
+    return Math.max(disturbedAt, this.#lossEndedAt, ...opened);
   }
 
   /** One way. Where the line is cut (at the sending or at the arrival) `refused` is called, or nothing. */
@@ -85,11 +99,12 @@ export class Network {
     options: { refused?: () => void; mayRepeat?: boolean } = {},
   ): void {
     const line = this.#line(from, to);
-    if (line.cut === 'refused' && options.refused) this.#clock.after(this.#delayMs(line), options.refused);
-    if (line.cut) return;
+    const cutNow = (): Cut | null => this.#shut.get(from) ?? this.#shut.get(to) ?? line.cut;
+    if (cutNow() === 'refused' && options.refused) this.#clock.after(this.#delayMs(line), options.refused);
+    if (cutNow()) return;
     const deliver = () => {
-      if (line.cut === 'refused') options.refused?.();
-      if (!line.cut) arrive();
+      if (cutNow() === 'refused') options.refused?.();
+      if (!cutNow()) arrive();
     };
     this.#clock.after(this.#delayMs(line), deliver);
     if (options.mayRepeat && this.#random() < this.duplicateRate) {

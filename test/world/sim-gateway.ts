@@ -20,6 +20,7 @@ import { type Book, Violation } from './book.ts';
 import { blobIdFrom, Front } from './front.ts';
 import type { Network } from './network.ts';
 import { Process } from './process.ts';
+import type { DirectoryBugs, SimDirectory } from './sim-directory.ts';
 import type { SimNode } from './sim-node.ts';
 import { simSearcher } from './sim-search.ts';
 import type { Trace } from './trace.ts';
@@ -47,6 +48,7 @@ export interface GatewayPlace {
   readonly network: Network;
   readonly nodes: ReadonlyMap<MemberId, SimNode>;
   readonly model: Catalog;
+  readonly directories: Readonly<Record<string, SimDirectory>>;
   readonly book: Book;
   readonly trace: Trace;
   readonly random: Random;
@@ -72,12 +74,14 @@ export interface Mutate {
   peer(client: WireClient, target: SimNode): WireClient;
   catalog(catalog: Catalog, gateway: SimGateway): Catalog;
   dosm(gateway: SimGateway): Partial<DosmOptions>;
+  readonly directory: DirectoryBugs;
 }
 export const UNCHANGED: Mutate = {
   client: (client) => client,
   peer: (client) => client,
   catalog: (catalog) => catalog,
   dosm: () => ({}),
+  directory: {},
 };
 
 export class SimGateway {
@@ -125,7 +129,8 @@ export class SimGateway {
     );
     const catalog = place.mutate.catalog(
       wireCatalog({
-        ...{ model: place.model, from: process, network, intentMs: WORLD_TIMES.intentMs },
+        ...{ model: place.model, directories: place.directories },
+        ...{ from: process, network, intentMs: WORLD_TIMES.intentMs },
         hazard: place.catalogHazard(this),
       }),
       this,

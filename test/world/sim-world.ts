@@ -8,17 +8,20 @@ import type { BlobId, MemberId } from '../../src/base/ids.ts';
 import type { Conditions } from '../../src/twin/condition.ts';
 import { buildTopology } from '../../src/twin/load.ts';
 import type { Topology } from '../../src/twin/topology.ts';
-import { ModelCatalog } from '../model/model-catalog.ts';
+import type { ModelCatalog } from '../model/model-catalog.ts';
 import { Book } from './book.ts';
 import { type FrontBucket, OWNER } from './front.ts';
+import { ModelLog } from './model-log.ts';
 import { Network } from './network.ts';
 import type { PeerReads } from './node-core.ts';
 import { seededRandom } from './seeded-random.ts';
+import { SimDirectory } from './sim-directory.ts';
 import { type Mutate, SimGateway, UNCHANGED } from './sim-gateway.ts';
 import { SimNode } from './sim-node.ts';
 import { Trace } from './trace.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { checkAdmitted, checkRemoved, watchCatalog } from './watch-catalog.ts';
+import { DIRECTORY, isOfRoot, ROOT } from './wire-catalog.ts';
 import { type Hazard, WireClient } from './wire-client.ts';
 
 export interface WorldPlan {
@@ -28,7 +31,7 @@ export interface WorldPlan {
   readonly gateways: readonly (string | null)[];
   readonly mutate?: Mutate;
 }
-export type CatalogPoint = { what: string; when: 'before' | 'after'; gateway: SimGateway };
+export type CatalogPoint = { what: string; when: 'before' | 'taken' | 'after'; gateway: SimGateway };
 
 export class SimWorld {
   readonly random: Random;
@@ -39,6 +42,8 @@ export class SimWorld {
   readonly nodes: ReadonlyMap<MemberId, SimNode>;
   readonly gateways: readonly SimGateway[];
   readonly model: ModelCatalog;
+  /** Of the root and of the rows, by name. */
+  readonly directories: Readonly<Record<string, SimDirectory>>;
   readonly book = new Book();
   readonly buckets: FrontBucket[] = [];
   /** The record after its last change. */
@@ -50,6 +55,8 @@ export class SimWorld {
   /** Set by a schedule. */
   onNode: Hazard = () => {};
   onCatalog: (point: CatalogPoint) => void = () => {};
+  /** The same, for whoever lets a directory fail. */
+  onTaken: (point: CatalogPoint) => void = () => {};
 
   constructor(plan: WorldPlan) {
     const { clock, trace, book } = this;
@@ -97,16 +104,27 @@ export class SimWorld {
         }),
       ]),
     );
-    this.model = new ModelCatalog({ now: () => clock.now() });
+    const log = new ModelLog(() => clock.now());
+    this.model = log.model;
+    const bugs = this.#mutate.directory;
+    const directory = (name: string, isOwn: (call: string) => boolean) =>
+      new SimDirectory({ ...{ name, isOwn, log, clock, network, random, trace, bugs } });
+    this.directories = {
+      [ROOT]: directory(ROOT, isOfRoot),
+      [DIRECTORY]: directory(DIRECTORY, (call) => !isOfRoot(call)),
+    };
     const watched = watchCatalog(this.model, this);
     this.gateways = plan.gateways.map(
       (center, index) =>
         new SimGateway({
           ...{ id: `gateway-${index + 1}`, center, topology, clock, network, nodes: this.nodes, book, trace },
-          ...{ model: watched, random, mutate: this.#mutate },
+          ...{ model: watched, directories: this.directories, random, mutate: this.#mutate },
           fail: this.fail,
           hazard: (point) => this.onNode(point),
-          catalogHazard: (gateway) => (point) => this.onCatalog({ ...point, gateway }),
+          catalogHazard: (gateway) => (point) =>
+            point.when === 'taken'
+              ? this.onTaken({ ...point, gateway })
+              : this.onCatalog({ ...point, gateway }),
         }),
     );
   }

@@ -10,7 +10,7 @@ import { pick, whole } from './seeded-random.ts';
 import type { SimGateway } from './sim-gateway.ts';
 import type { SimNode } from './sim-node.ts';
 import type { SimWorld } from './sim-world.ts';
-import { DIRECTORY, ROOT } from './wire-catalog.ts';
+import { DIRECTORY, isOfRoot, ROOT } from './wire-catalog.ts';
 
 /** How often each kind is drawn. */
 export const INCIDENTS = {
@@ -20,6 +20,7 @@ export const INCIDENTS = {
   cutNodes: 5,
   slowLine: 5,
   cutCatalog: 6,
+  failDirectory: 8,
   killGateway: 6,
   stopGateway: 5,
   loseDisk: 8,
@@ -58,10 +59,12 @@ export class Storm {
 
   /** Whatever is still wrong is put right. */
   async end(): Promise<void> {
-    const { network, nodes, gateways, model, topology } = this.#world;
+    const { network, nodes, gateways, model, topology, directories } = this.#world;
     this.#world.onNode = () => {};
     this.#world.onCatalog = () => {};
+    this.#world.onTaken = () => {};
     network.healAll();
+    for (const directory of Object.values(directories)) await directory.promote();
     for (const machine of [...nodes.values(), ...gateways]) {
       machine.cont();
       machine.start();
@@ -194,6 +197,35 @@ export class Storm {
     if (draw < 0.7) lines.push([id, ROOT]);
     if (draw > 0.4) lines.push([id, DIRECTORY]);
     await this.#cut(lines);
+  }
+
+  /** The primary of the root, of the rows' directory, or of both; often with a commit on its way to the twin. */
+  async failDirectory(): Promise<void> {
+    const world = this.#world;
+    const { directories } = world;
+    const how: Cut = this.#random() < 0.6 ? 'refused' : 'silent';
+    const draw = this.#random();
+    const names = draw < 0.3 ? [ROOT] : draw < 0.8 ? [DIRECTORY] : [ROOT, DIRECTORY];
+    const fail = () => {
+      for (const name of names) directories[name]!.fail(how);
+    };
+    if (this.#random() < 0.75) {
+      const taken = new Promise<void>((resolve) => {
+        world.onTaken = ({ what }) => {
+          if (!names.includes(isOfRoot(what) ? ROOT : DIRECTORY)) return;
+          world.onTaken = () => {};
+          // Perhaps others are taken before it fails.
+          world.clock.after(whole(this.#random, 0, 4), () => {
+            fail();
+            resolve();
+          });
+        };
+      });
+      await Promise.race([taken, world.pass(10_000)]);
+    }
+    fail();
+    await world.pass(whole(this.#random, 500, 6_000));
+    for (const name of names) await directories[name]!.promote();
   }
 
   /** Everything of one center from everything else; gateways outside stand with the other side, as the catalog does. */

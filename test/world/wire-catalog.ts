@@ -1,12 +1,13 @@
 /**
  * The catalog as one gateway reaches it: the one shared model behind two lines, one to the root pair (conditions,
  * resyncs) and one to the directory that has the rows. A question or answer may be lost on a cut line: then a commit
- * is unknown, and everything else unavailable. `intentMs` is enforced here, as short as the world wants it.
+ * is unknown, and everything else unavailable. Each of the two is a pair that may fail (sim-directory.ts). `intentMs` is enforced here, as short as the world wants it.
  */
 import type { Catalog, PutVersion } from '../../src/ddm/catalog.ts';
 import { CatalogUnavailable } from '../../src/ddm/catalog.ts';
 import type { Network } from './network.ts';
 import type { Process } from './process.ts';
+import type { SimDirectory } from './sim-directory.ts';
 
 export const ROOT = 'root';
 export const DIRECTORY = 'directory';
@@ -20,7 +21,8 @@ const AT_ROOT = new Set([
 /** Their outcome may be unknown; a lost answer of the others is told by a rejection. */
 const COMMITS = new Set(['putVersion', 'deleteVersion', 'changeCondition', 'allowReturn', 'setPairWeight']);
 
-export type CatalogHazard = (point: { what: string; when: 'before' | 'after' }) => void;
+export type CatalogHazard = (point: { what: string; when: 'before' | 'taken' | 'after' }) => void;
+export const isOfRoot = (what: string): boolean => AT_ROOT.has(what);
 type Ask = (...args: unknown[]) => Promise<unknown>;
 
 export function wireCatalog(o: {
@@ -29,6 +31,7 @@ export function wireCatalog(o: {
   readonly network: Network;
   readonly intentMs: number;
   readonly hazard: CatalogHazard;
+  readonly directories: Readonly<Record<string, SimDirectory>>;
 }): Catalog {
   const asked = new Map<string, Ask>();
   return new Proxy(o.model, {
@@ -76,7 +79,10 @@ function over(
     const arrive = () => {
       o.hazard({ what, when: 'before' });
       const isLate = what === 'putVersion' && isExpired(args[0] as PutVersion, o);
-      const answer = isLate ? Promise.resolve({ outcome: 'refused', reason: 'intent-expired' }) : run();
+      const onTaken = () => o.hazard({ what, when: 'taken' });
+      const answer = isLate
+        ? Promise.resolve({ outcome: 'refused', reason: 'intent-expired' })
+        : o.directories[to]!.take(what, args, from.id, run, onTaken);
       const back = (settle: () => void) => {
         o.hazard({ what, when: 'after' });
         network.send(to, from.id, () => from.run(() => end(settle)));
