@@ -31,8 +31,8 @@ function changed<T extends object>(target: T, methods: Partial<T>): T {
   });
 }
 
-const mutate = (part: Partial<Mutate>): Mutate => ({ ...UNCHANGED, ...part });
-const ofCatalog = (methods: (catalog: Catalog) => Partial<Catalog>): Mutate =>
+export const mutate = (part: Partial<Mutate>): Mutate => ({ ...UNCHANGED, ...part });
+export const ofCatalog = (methods: (catalog: Catalog) => Partial<Catalog>): Mutate =>
   mutate({ catalog: (catalog) => changed(catalog, methods(catalog)) });
 const ofClient = (methods: (client: WireClient) => Partial<WireClient>): Mutate =>
   mutate({ client: (client) => changed(client, methods(client)) });

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Violation } from '../../world/book.ts';
 import { BUGS } from '../../world/bugs.ts';
+import { DIRECTORY_BUGS } from '../../world/directory-bugs.ts';
 import { runOutage } from '../../world/outage.ts';
 
 const SEEDS_MAX = 20;
 
 describe('bugs put in on purpose', () => {
   assert(BUGS.length >= 10);
-  for (const { name, foundAs, options } of BUGS)
+  for (const { name, foundAs, options } of [...BUGS, ...DIRECTORY_BUGS])
     it(`finds: ${name}`, async (t) => {
       for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
         try {
