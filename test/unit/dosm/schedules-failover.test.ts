@@ -16,6 +16,7 @@ const MUST_HAPPEN = [
   ...['puts', 'gets', 'deletes', 'refused', 'unknown', 'notThere', 'duplicate', 'strike'],
   ...['condition-failed-over', 'condition-resyncing', 'condition-serving', 'commit-stale-epoch', 'leave'],
   ...['handoff-stored', 'repairs-finished', 'removed', 'replace-disk', 'rot'],
+  ...['directory-promoted', 'commit-lost', 'commit-survives'],
   ...Object.keys(INCIDENTS).map((kind) => `incident-${kind}`),
 ];
 
