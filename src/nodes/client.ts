@@ -53,7 +53,7 @@ export function createNodeClient(options: NodeClientOptions): NodeClient & NodeS
 
   return {
     ...nodeControl(connection, deadlines, control, options.catalogId),
-    ...nodeNames(control),
+    ...nodeNames(connection, control, options.catalogId),
     member,
     async write(id, size, intent, { epoch, signal, oneShot = size <= LIMITS.chunkBytes } = {}) {
       if (oneShot && size > LIMITS.chunkBytes) throw new RangeError('oneShot is for blobs of one chunk');

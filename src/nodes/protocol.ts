@@ -107,6 +107,8 @@ export interface NodeStatus {
   readonly pid: number;
   /** The catalog whose blobs these are; null until a gateway has said so. */
   readonly catalog?: string | null;
+  /** Records of names (names-protocol.ts), and the highest change number among them. */
+  readonly names?: { readonly count: number; readonly highest: number; readonly damaged: number };
 }
 
 export interface NodeDeadlines {

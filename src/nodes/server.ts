@@ -6,6 +6,7 @@
  *             POST /v1/confirm                                              server/control.ts
  *             POST /v1/condition, /v1/catalog, /v1/pull, /v1/drop, /v1/check, /v1/damage/forget, /v1/scrub;
  *             GET /v1/digests, /v1/damage                                   server/replication.ts
+ *   names     POST /v1/names (admitted like data); control: /v1/names/…, POST /v1/release   server/names.ts
  * Invariants: nothing is routed, read or answered before the request's MAC was verified (a stranger gets an empty 403
  * and a closed connection, whatever they ask for); a data request has no effect unless the node's condition admits it
  * (server/condition.ts); an answer of success is sent after the fsync.
@@ -228,6 +229,10 @@ async function serveData(x: Exchange, route: Route, id: string, context: Context
   } catch (error) {
     counters.refusedRequests += 1;
     throw error;
+  }
+  if (route.kind === 'names') {
+    counters.controlRequests += 1;
+    return await route.handle(x, id, context, admission);
   }
   counters.requests += 1;
   busy.dataRequests += 1;

@@ -5,6 +5,7 @@
  */
 import type { BlobId } from '../../base/ids.ts';
 import type { Damage, InventoryEntry, RangeDigest, WriteIntent } from '../protocol.ts';
+import type { Names } from './names.ts';
 import type { Notes } from './notes.ts';
 
 export type StoreErrorKind =
@@ -78,6 +79,7 @@ export interface InventoryQuery {
 export interface BlobStore {
   readonly storeId: string;
   readonly notes: Notes;
+  readonly names: Names;
   /** Refuses what would not leave the reserve free. @throws {StoreError} full */
   reserve(size: number): Promise<Reservation>;
   /** `frame` = [page digest][chunk digest][bytes] of a blob of one chunk up to LIMITS.smallBlobBytesMax. */
@@ -99,6 +101,8 @@ export interface BlobStore {
   digests(prefix?: string): readonly RangeDigest[];
   /** Gives a blob that is here another intent, and confirms it where `confirmed` is asked for. Durable. */
   settle(id: BlobId, state: InventoryEntry['state'], intent: WriteIntent): Promise<void>;
+  /** Confirmed blobs become pending again, as if their writes had begun at `intentAt`; others are passed over. Durable. */
+  release(ids: readonly BlobId[], intentAt: number): Promise<void>;
   /** Notes damage of a blob, durably, unless it was removed meanwhile. */
   report(id: BlobId, kind: Damage['kind']): Promise<void>;
   totals(): Promise<StoreTotals>;

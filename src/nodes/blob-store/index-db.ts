@@ -16,6 +16,7 @@ import { syncFolder } from './data-folder.ts';
 import { onDisk } from './disk-errors.ts';
 import { GroupCommit } from './group-commit.ts';
 import { IndexRoom, type IndexSpace, type Need } from './index-room.ts';
+import { type NameCommits, Names } from './names.ts';
 import { Notes, type Table } from './notes.ts';
 import {
   type BlobState,
@@ -130,6 +131,7 @@ export class IndexDb {
   readonly #handoffs: Table;
   readonly #tables: readonly Table[];
   readonly notes: Notes;
+  readonly #names: Table;
 
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
@@ -137,7 +139,7 @@ export class IndexDb {
     this.#root = open({
       path: folder,
       noSubdir: false,
-      maxDbs: 8,
+      maxDbs: 16,
       mapSize: MAP_BYTES,
       overlappingSync: false,
       eventTurnBatching: false,
@@ -152,11 +154,28 @@ export class IndexDb {
     this.#handoffs = table('handoffs');
     const documents = table('documents');
     const damage = table('damage');
-    this.#tables = [this.#pending, this.#confirmed, this.#small, this.#handoffs, documents, damage];
+    this.#names = table('names');
+    this.#tables = [
+      this.#pending,
+      this.#confirmed,
+      this.#small,
+      this.#handoffs,
+      documents,
+      damage,
+      this.#names,
+    ];
     this.notes = new Notes(documents, damage, (keys, apply) =>
       this.#commit({ bytes: keys * TOUCHED_BYTES, essential: true }, apply),
     );
     syncFolder(folder); // LMDB syncs its files and not their names
+  }
+
+  openNames(reserve: NameCommits['reserve']): Names {
+    return new Names(this.#names, {
+      reserve,
+      write: (bytes, apply) => this.#commit({ bytes, essential: false }, apply),
+      remove: (keys, apply) => this.#commit({ bytes: keys * TOUCHED_BYTES, essential: true }, apply),
+    });
   }
 
   get(id: BlobId): InventoryEntry | null {
@@ -220,6 +239,28 @@ export class IndexDb {
       steps.push(this.#commit(need, () => this.#moveToConfirmed(some)));
     }
     await Promise.all(steps);
+  }
+
+  /** What is confirmed becomes pending, with another time; passes over the rest. */
+  async unconfirm(ids: readonly BlobId[], intentAt: number): Promise<void> {
+    const steps: Promise<void>[] = [];
+    for (let at = 0; at < ids.length; at += CONFIRMS_PER_STEP) {
+      const some = ids.slice(at, at + CONFIRMS_PER_STEP);
+      const need = { bytes: some.length * 2 * TOUCHED_BYTES, essential: true };
+      steps.push(this.#commit(need, () => this.#moveToPending(some, intentAt)));
+    }
+    await Promise.all(steps);
+  }
+
+  #moveToPending(ids: readonly BlobId[], intentAt: number): void {
+    for (const id of ids) {
+      const key = keyOf(id);
+      const record = this.#confirmed.getBinary(key);
+      if (!record) continue;
+      const { size, root, intent } = decodeRecord(id, 'confirmed', record);
+      this.#pending.put(key, encodeRecord(size, root, { ...intent, intentAt }));
+      this.#confirmed.remove(key);
+    }
   }
 
   #moveToConfirmed(keys: readonly Buffer[]): void {

@@ -20,6 +20,7 @@ import { IndexDb } from './index-db.ts';
 import { KeyedLock, Slots } from './keyed-lock.ts';
 import { LargeFileReader, LargeFileWriter, type RunSync } from './large-file.ts';
 import { Arrivals, LargeSink } from './large-sink.ts';
+import type { Names } from './names.ts';
 import type { Notes } from './notes.ts';
 import { summaryOfEntry } from './records.ts';
 import { Room } from './room.ts';
@@ -55,6 +56,7 @@ export class LocalStore implements BlobStore {
   readonly #folder: DataFolder;
   readonly #index: IndexDb;
   readonly #room: Room;
+  readonly names: Names;
   readonly #locks = new KeyedLock<BlobId>();
   readonly #removing = new Set<BlobId>();
   readonly #arrivals = new Arrivals();
@@ -69,6 +71,7 @@ export class LocalStore implements BlobStore {
     this.#folder = folder;
     this.#index = index;
     this.#room = new Room(folder.path, options.reserveBytes, options.clock);
+    this.names = index.openNames((bytes) => this.#room.reserve(bytes, () => index.reusableBytes()));
     this.#runSync = new Slots(options.syncsMax).run;
     this.#clock = options.clock;
     this.#openedAt = options.clock.now();
@@ -244,6 +247,12 @@ export class LocalStore implements BlobStore {
   async confirm(ids: readonly BlobId[]): Promise<void> {
     this.#assertOpen();
     await this.#index.confirm(ids.filter((id) => !this.#removing.has(id)));
+  }
+
+  async release(ids: readonly BlobId[], intentAt: number): Promise<void> {
+    this.#assertOpen();
+    const there = ids.filter((id) => !this.#removing.has(id));
+    await this.#index.unconfirm(there, intentAt);
   }
 
   async remove(ids: readonly BlobId[]): Promise<void> {

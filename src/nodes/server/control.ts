@@ -123,6 +123,7 @@ export async function status(x: Exchange, context: ControlContext): Promise<void
     damaged: store.notes.damaged,
     scrub: scrub.status(),
     catalog: catalogOf(store.notes),
+    names: store.names.status(),
     pid: process.pid,
   };
   answerJson(x, answer);

@@ -14,6 +14,7 @@ import {
 } from './control.ts';
 import type { Exchange } from './exchange.ts';
 import { getBlob } from './get-blob.ts';
+import { listNameDigests, listNames, putNames, releaseBlobs, trimNames } from './names.ts';
 import { putBlob } from './put-blob.ts';
 import {
   adoptCatalog,
@@ -38,7 +39,8 @@ type Handler = (
   admission: Admission,
 ) => void | Promise<void>;
 export interface Route {
-  readonly kind: 'data' | 'search' | 'control';
+  /** `names`: admitted like data, and counted with the rest: no client of the store waits for it. */
+  readonly kind: 'data' | 'search' | 'names' | 'control';
   readonly handle: Handler;
 }
 const data = (handle: Handler): Route => ({ kind: 'data', handle });
@@ -65,6 +67,12 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'GET /v1/damage': control((x, _, { store }) => listDamage(x, store)),
   'POST /v1/damage/forget': control((x, _, { store }) => forgetDamage(x, store)),
   'POST /v1/catalog': control((x, _, { store }) => adoptCatalog(x, store)),
+  'POST /v1/names': { kind: 'names', handle: (x, _, { store }, admission) => putNames(x, store, admission) },
+  'POST /v1/names/copy': control((x, _, { store }) => putNames(x, store, () => {})),
+  'GET /v1/names': control((x, _, { store }) => listNames(x, store)),
+  'GET /v1/names/digests': control((x, _, { store }) => listNameDigests(x, store)),
+  'POST /v1/names/trim': control((x, _, { store }) => trimNames(x, store)),
+  'POST /v1/release': control((x, _, { store }) => releaseBlobs(x, store)),
   'POST /v1/scrub': control((x, _, context) => commandScrub(x, context)),
 };
 
