@@ -2,6 +2,8 @@
 
 CREATE SEQUENCE antipode.version_seq AS bigint
 
+CREATE SEQUENCE root.name_change AS bigint
+
 CREATE TYPE antipode.decision AS (ord bigint, doc jsonb, bucket_id bigint, key text, reason text, action text, seq bigint, version_id text, marker boolean, old_seq bigint, old_blob uuid, old_manifest bigint, old_bytes bigint, old_versions integer, demote_seq bigint, promote boolean)
 
 TABLE antipode.barrier (
@@ -97,10 +99,12 @@ TABLE antipode.directory_decision (
 TABLE antipode.identity (
   id boolean NOT NULL DEFAULT true,
   catalog uuid NOT NULL DEFAULT gen_random_uuid(),
+  rebuilding boolean NOT NULL DEFAULT false,
+  replaces uuid[] NOT NULL DEFAULT '{}'::uuid[],
   CONSTRAINT identity_id_check CHECK (id),
   CONSTRAINT identity_pkey PRIMARY KEY (id)
 )
--- GRANT SELECT TO antipode_app
+-- GRANT SELECT, UPDATE TO antipode_app
 
 TABLE antipode.known_member (
   id text COLLATE "C" NOT NULL,
@@ -141,6 +145,19 @@ TABLE antipode.manifest_part (
 ) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 CREATE INDEX manifest_part_offset ON antipode.manifest_part USING btree (manifest_id, "offset")
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE antipode.name_walk (
+  one boolean NOT NULL DEFAULT true,
+  floor bigint NOT NULL DEFAULT 0,
+  horizon xid8,
+  bucket_id bigint NOT NULL DEFAULT 0,
+  key text COLLATE "C" NOT NULL DEFAULT ''::text,
+  seq bigint NOT NULL DEFAULT 0,
+  done boolean NOT NULL DEFAULT false,
+  CONSTRAINT name_walk_one_check CHECK (one),
+  CONSTRAINT name_walk_pkey PRIMARY KEY (one)
+)
+-- GRANT SELECT, UPDATE TO antipode_app
 
 TABLE antipode.off_map_replica (
   blob_id uuid NOT NULL,
@@ -497,6 +514,20 @@ TABLE root.member (
 )
 CREATE INDEX member_pair ON root.member USING btree (pair_id)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE root.name_feed (
+  one boolean NOT NULL DEFAULT true,
+  owner text COLLATE "C",
+  leased_until timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+  floor bigint NOT NULL DEFAULT 0,
+  trimmed boolean NOT NULL DEFAULT false,
+  layout text NOT NULL DEFAULT ''::text,
+  told jsonb NOT NULL DEFAULT '{}'::jsonb,
+  marks jsonb NOT NULL DEFAULT '[]'::jsonb,
+  CONSTRAINT name_feed_one_check CHECK (one),
+  CONSTRAINT name_feed_pkey PRIMARY KEY (one)
+)
+-- GRANT SELECT, UPDATE TO antipode_app
 
 TABLE root.pair (
   id text COLLATE "C" NOT NULL,
@@ -1118,6 +1149,26 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.begin_rebuild()
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF NOT (SELECT i.rebuilding FROM antipode.identity i)
+     AND (EXISTS (SELECT FROM antipode.bucket) OR EXISTS (SELECT FROM antipode.version) OR EXISTS (SELECT FROM antipode.blob)) THEN
+    RETURN false;
+  END IF;
+  UPDATE antipode.identity SET rebuilding = true;
+  UPDATE antipode.name_walk SET floor = 0, horizon = NULL, done = false;
+  DELETE FROM antipode.version; DELETE FROM antipode.manifest_part; DELETE FROM antipode.manifest;
+  DELETE FROM antipode.off_map_replica; DELETE FROM antipode.repair; DELETE FROM antipode.blob;
+  DELETE FROM antipode.usage; DELETE FROM antipode.usage_delta; DELETE FROM antipode.quota; DELETE FROM antipode.bucket;
+  RETURN true;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.begin_sql_write()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1131,6 +1182,23 @@ BEGIN
   END IF;
   INSERT INTO antipode.sql_write (tx) VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
   RETURN NULL;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.begin_walk(p_floor bigint)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  w antipode.name_walk;
+BEGIN
+  UPDATE antipode.name_walk SET floor = p_floor, horizon = pg_current_xact_id(), bucket_id = 0, key = '', seq = 0, done = false
+  WHERE floor <> p_floor OR horizon IS NULL;
+  SELECT * INTO w FROM antipode.name_walk;
+  RETURN jsonb_build_object('bucket', w.bucket_id, 'key', w.key, 'seq', w.seq, 'done', w.done,
+    'ready', w.horizon < pg_snapshot_xmin(pg_current_snapshot()));
 END
 $function$
 
@@ -3203,6 +3271,82 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.restore_bucket(doc jsonb)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  INSERT INTO antipode.bucket SELECT (jsonb_populate_record(NULL::antipode.bucket, doc || '{"counted": false}')).*
+  ON CONFLICT (id) DO NOTHING
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.restore_pairs(moves jsonb)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  UPDATE antipode.blob b SET pair = m->>'pair' FROM jsonb_array_elements(moves) m WHERE b.id = (m->>'id')::uuid
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.restore_versions(docs jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  d jsonb;
+  v antipode.version;
+  v_latest bigint;
+BEGIN
+  FOR d IN SELECT x FROM jsonb_array_elements(docs) x LOOP
+    v := jsonb_populate_record(NULL::antipode.version, (d->'version') || '{"is_latest": false}');
+    CONTINUE WHEN EXISTS (
+      SELECT FROM antipode.version o WHERE o.bucket_id = v.bucket_id AND o.key = v.key AND o.seq = v.seq);
+    INSERT INTO antipode.blob AS b (id, pair, size, root, encryption_key_id, ref_count)
+    SELECT r.id, r.pair, r.size, r.root, r.encryption_key_id, 1
+    FROM jsonb_array_elements(d->'blobs') x, jsonb_populate_record(NULL::antipode.blob, x) r
+    WHERE v.blob_id IS NOT NULL
+    ON CONFLICT (id) DO UPDATE SET ref_count = b.ref_count + 1;
+    IF v.manifest_id IS NOT NULL THEN
+      UPDATE antipode.manifest m SET ref_count = m.ref_count + 1 WHERE m.id = v.manifest_id;
+      IF NOT FOUND THEN
+        INSERT INTO antipode.manifest (id, size, part_count)
+        SELECT m.id, m.size, m.part_count FROM jsonb_populate_record(NULL::antipode.manifest, d->'manifest') m;
+        INSERT INTO antipode.manifest_part
+        SELECT (jsonb_populate_record(NULL::antipode.manifest_part, x || jsonb_build_object('manifest_id', v.manifest_id))).*
+        FROM jsonb_array_elements(d->'parts') x;
+        INSERT INTO antipode.blob AS b (id, pair, size, root, encryption_key_id, ref_count)
+        SELECT r.id, r.pair, r.size, r.root, r.encryption_key_id, p.refs
+        FROM jsonb_array_elements(d->'blobs') x, jsonb_populate_record(NULL::antipode.blob, x) r
+        JOIN (SELECT q.blob_id, count(*)::integer AS refs FROM antipode.manifest_part q
+              WHERE q.manifest_id = v.manifest_id AND q.blob_id IS NOT NULL GROUP BY q.blob_id) p ON p.blob_id = r.id
+        ON CONFLICT (id) DO UPDATE SET ref_count = b.ref_count + excluded.ref_count;
+      END IF;
+    END IF;
+    SELECT o.seq INTO v_latest FROM antipode.version o
+    WHERE o.bucket_id = v.bucket_id AND o.key = v.key ORDER BY o.seq DESC LIMIT 1;
+    v.is_latest := v_latest IS NULL OR v_latest < v.seq;
+    IF v.is_latest AND v_latest IS NOT NULL THEN
+      UPDATE antipode.version o SET is_latest = false
+      WHERE o.bucket_id = v.bucket_id AND o.key = v.key AND o.seq = v_latest;
+    END IF;
+    INSERT INTO antipode.version SELECT v.*;
+    IF NOT v.is_delete_marker THEN
+      INSERT INTO antipode.usage AS u (bucket_id, versions, bytes) VALUES (v.bucket_id, 1, v.size)
+      ON CONFLICT (bucket_id) DO UPDATE SET versions = u.versions + 1, bytes = u.bytes + excluded.bytes;
+    END IF;
+    PERFORM setval('antipode.version_seq', greatest(v.seq, coalesce(pg_sequence_last_value('antipode.version_seq'::regclass), 1)));
+    IF v.manifest_id IS NOT NULL THEN
+      PERFORM setval('antipode.manifest_id_seq',
+                     greatest(v.manifest_id, coalesce(pg_sequence_last_value('antipode.manifest_id_seq'::regclass), 1)));
+    END IF;
+  END LOOP;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.result_of(p antipode.decision, now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -3676,6 +3820,28 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.version_record(v antipode.version)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+AS $function$
+  WITH part AS (
+    SELECT p FROM antipode.manifest_part p WHERE p.manifest_id = (v).manifest_id ORDER BY p.part_number
+  ), named AS (
+    SELECT (v).blob_id AS id WHERE (v).blob_id IS NOT NULL
+    UNION SELECT (x.p).blob_id FROM part x WHERE (x.p).blob_id IS NOT NULL
+  )
+  SELECT jsonb_strip_nulls(jsonb_build_object(
+    'kind', 'version',
+    'version', to_jsonb(v) - 'is_latest',
+    'blobs', (SELECT jsonb_agg(to_jsonb(b) - ARRAY['ref_count', 'state', 'dying_since', 'taken_at'])
+              FROM named n JOIN antipode.blob b ON b.id = n.id),
+    'manifest', (SELECT to_jsonb(m) - ARRAY['ref_count', 'dying_since'] FROM antipode.manifest m WHERE m.id = (v).manifest_id),
+    'parts', (SELECT jsonb_agg(to_jsonb(x.p) - 'manifest_id') FROM part x)))
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.walk_start(prefix text, delimiter text, after text)
  RETURNS text
  LANGUAGE plpgsql
@@ -3691,6 +3857,25 @@ BEGIN
   -- The least text above `after` is `after` and the least character; U+0000 cannot be stored.
   RETURN after || chr(1);
 END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.walk_versions(p_bucket bigint, p_key text, p_seq bigint, p_max integer)
+ RETURNS SETOF antipode.version
+ LANGUAGE sql
+ STABLE
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+  SELECT * FROM (
+    (SELECT v.* FROM antipode.version v
+     WHERE v.bucket_id = p_bucket AND v.key = p_key AND v.seq < p_seq ORDER BY v.seq DESC LIMIT p_max)
+    UNION ALL
+    (SELECT v.* FROM antipode.version v
+     WHERE (v.bucket_id, v.key) > (p_bucket, p_key COLLATE "C") ORDER BY v.bucket_id, v.key, v.seq DESC LIMIT p_max)
+  ) w ORDER BY w.bucket_id, w.key, w.seq DESC LIMIT p_max
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -4043,6 +4228,16 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.pass_bucket_id(p_id bigint)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  SELECT setval('root.bucket_name_bucket_id_seq',
+                greatest(p_id, coalesce(pg_sequence_last_value('root.bucket_name_bucket_id_seq'::regclass), 1)))
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.raise_epoch(p_pair text, p_epoch bigint, p_by text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4151,6 +4346,22 @@ BEGIN
         UNION ALL SELECT 'center ' || c.name FROM jsonb_array_elements_text(t->'centers') c(name)) s
   ON CONFLICT (subject) DO NOTHING;
   PERFORM antipode.raise_pair_epochs(jsonb_object_agg(p.id, p.epoch)) FROM root.pair p WHERE p.kind = 'node';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.restore_bucket_names(docs jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  DELETE FROM root.bucket_name;
+  UPDATE root.name_feed SET floor = 0, trimmed = false, told = '{}', marks = '[]';
+  INSERT INTO root.bucket_name (name, bucket_id, owner, directory, state, created_at) OVERRIDING SYSTEM VALUE
+  SELECT d->'bucket'->>'name', (d->'bucket'->>'id')::bigint, d->'bucket'->>'owner', d->>'directory', 'ready',
+         (d->'bucket'->>'created_at')::timestamptz
+  FROM jsonb_array_elements(docs) d;
 END
 $function$
 

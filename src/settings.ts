@@ -57,6 +57,15 @@ export const settings = z.strictObject({
   blobGraceMs: milliseconds.default(LIMITS.blobGraceMs),
   /** How long changes wait for consumers of the feed that have not read them (docs/catalog.md, "Changes"). */
   feedWaitMs: milliseconds.default(LIMITS.feedWaitMs),
+  /**
+   * The bytes of what was deleted are kept at least so long (never shorter than blobGraceMs): to a point no longer ago than
+   * this the catalog can be restored, and every object of that time reads back.
+   */
+  keepDeletedMs: z.int().min(0).default(0),
+  /** How often nodes are told of names that have changed; who tells them, for how long alone; how long they keep tombstones. */
+  nameRecordsMs: milliseconds.default(1_000),
+  nameLeaseMs: milliseconds.default(15_000),
+  tombstoneMs: milliseconds.default(7 * 24 * 60 * 60 * 1_000),
   reapIntervalMs: milliseconds.default(60_000),
   reclaimIntervalMs: milliseconds.default(30_000),
   /** A commit whose outcome is not known by then is answered as unknown. */

@@ -32,6 +32,7 @@ import { sendLines } from './json-lines.ts';
 import type { LocateQuery } from './locate.ts';
 import type { PairsService } from './pairs.ts';
 import { pairAdd, pairWeight, rebalanceQuery } from './pairs-api.ts';
+import { type RebuildService, rebuildQuery } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
 import { repairsQuery, scrubOrder } from './replication-api.ts';
 import type { SqlService } from './sql.ts';
@@ -50,6 +51,7 @@ export interface RouteServices {
   readonly replication?: ReplicationService;
   readonly pairs?: PairsService;
   readonly sql?: SqlService;
+  readonly rebuild?: RebuildService;
   readonly changes?: ChangesService;
 }
 
@@ -130,6 +132,13 @@ export function adminRoutes(services: RouteServices): Router {
   if (replication) replicationRoutes(router, replication);
   if (services.pairs) pairRoutes(router, services.pairs);
   if (services.sql) sqlRoutes(router, services.sql);
+  const { rebuild } = services;
+  if (rebuild) {
+    router.post('/rebuild-catalog', async (req, res) => {
+      const { diff } = parse(rebuildQuery, req.query);
+      await sendLines(req, res, diff === '1' ? rebuild.diff : rebuild.rebuild);
+    });
+  }
   if (services.changes) changeRoutes(router, services.changes);
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));

@@ -24,6 +24,7 @@ import type { Failover } from './failover.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
 import type { PairsService } from './pairs.ts';
+import type { RebuildService } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
 import { adminRoutes } from './routes.ts';
 import { createSqlService } from './sql.ts';
@@ -52,6 +53,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly pairs?: PairsService;
   /** SQL of people, and their logins. */
   readonly sql?: PeopleSql;
+  /** Making the catalog anew from the nodes' records. */
+  readonly rebuild?: RebuildService;
   /** The change feed. */
   readonly feed?: ChangeFeed;
   readonly listen: { readonly host: string; readonly port: number };
@@ -158,6 +161,7 @@ function adminApp(options: AdminOptions): Express {
     ...(options.replication ? { replication: options.replication } : {}),
     ...(options.pairs ? { pairs: options.pairs } : {}),
     ...(options.sql ? { sql: createSqlService(options.sql, log) } : {}),
+    ...(options.rebuild ? { rebuild: options.rebuild } : {}),
     ...(changes ? { changes } : {}),
   });
   app.use(ADMIN_PREFIX, requireRoot({ findAccessKey, openSecret, clock }), routes);

@@ -12,6 +12,7 @@ import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { registerFailover } from './failover-commands.ts';
 import { locateText } from './locate-view.ts';
 import { registerPairs } from './pair-commands.ts';
+import { registerRebuild } from './rebuild-command.ts';
 import { registerReplication } from './replication-commands.ts';
 import { parseS3Url } from './s3-url.ts';
 import { registerSql } from './sql-command.ts';
@@ -52,6 +53,7 @@ export function registerAdminCommands(program: Command): void {
   registerQuota(bucket, 'bucket');
   registerUsage(program);
   registerVerify(program);
+  registerRebuild(program);
   registerPairs(program);
   registerSql(program);
   registerChanges(program);

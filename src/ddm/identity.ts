@@ -16,6 +16,8 @@ export interface CatalogIdentity {
   readonly id: string;
   /** No bucket was ever made in it. */
   readonly young: boolean;
+  /** Catalogs that this one was made anew from. */
+  readonly replaces: readonly string[];
 }
 
 export interface IdentityCatalog {
@@ -31,7 +33,11 @@ export function openIdentity(directories: Directories): IdentityCatalog {
   return {
     async identify() {
       const [row] = await directories.root.read(IDENTIFY, []);
-      return { id: String(row?.catalog), young: row?.young === true };
+      return {
+        id: String(row?.catalog),
+        young: row?.young === true,
+        replaces: row?.replaces as readonly string[],
+      };
     },
     async raiseEpoch(pair, known, decidedBy) {
       const { rows } = certain(await directories.root.write(RAISE_EPOCH, [pair, known, decidedBy]));

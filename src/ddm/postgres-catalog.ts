@@ -13,10 +13,13 @@ import { Directories } from './directories.ts';
 import { openDirectoryHistory } from './directory-history.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { type IdentityCatalog, openIdentity } from './identity.ts';
+import { openNameSource } from './name-records.ts';
+import type { NameSource } from './name-source.ts';
 import { openObjects } from './objects.ts';
 import { completeOptions, type OpenCatalog } from './options.ts';
 import { openOutbox } from './outbox.ts';
 import { openQuotas } from './quotas.ts';
+import { openRebuild, type RebuildCatalog } from './rebuild.ts';
 import { openRepairs } from './repairs.ts';
 import { openShares } from './shares.ts';
 import { openUploads } from './uploads.ts';
@@ -25,7 +28,12 @@ export type { DirectoryLocator, PostgresConnection } from './locator.ts';
 export type { OpenCatalog } from './options.ts';
 
 /** The catalog, and what only Postgres has: what gateways need beside it. */
-export type PostgresCatalog = Catalog & ChangeFeed & IdentityCatalog & BucketMoves;
+export type PostgresCatalog = Catalog &
+  ChangeFeed &
+  IdentityCatalog &
+  NameSource &
+  RebuildCatalog &
+  BucketMoves;
 
 /** Deadlines: options.ts. @throws {RangeError} when they make no sense */
 export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
@@ -33,8 +41,9 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
   const directories = new Directories(o);
   const shares = openShares(directories, o.clock);
   const { forget, closeLookup, ...buckets } = openBuckets(directories, o, shares);
+  const accounts = openAccounts(directories, o);
   return {
-    ...openAccounts(directories, o),
+    ...accounts,
     ...buckets,
     ...openObjects(directories, forget, shares),
     ...openUploads(directories, o, forget, shares),
@@ -47,6 +56,8 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
     ...openOutbox(directories),
     ...openIdentity(directories),
     ...openBucketMoves(directories, o, shares),
+    ...openRebuild(directories),
+    ...openNameSource(directories, accounts),
     async close() {
       closeLookup();
       directories.close();

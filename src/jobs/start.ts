@@ -11,6 +11,7 @@ import type { NodeClient } from '../nodes/protocol.ts';
 import type { ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { type LoopCounts, startLoop } from './loop.ts';
+import { feedNames, type NameRecordsCounts, type NameRecordsOptions, newNameCounts } from './name-records.ts';
 import { type ReapCounts, reapPending } from './reap-pending.ts';
 import { type ReclaimCounts, reclaim } from './reclaim.ts';
 import { type Replication, type ReplicationOptions, startReplication } from './replication.ts';
@@ -18,6 +19,8 @@ import { type Replication, type ReplicationOptions, startReplication } from './r
 export interface JobIntervals {
   readonly reapMs: number;
   readonly reclaimMs: number;
+  /** How often the outbox is looked at for names that nodes are to be told. */
+  readonly namesMs: number;
   readonly intentMs: number;
   readonly pendingGraceMs: number;
   readonly blobGraceMs: number;
@@ -27,6 +30,7 @@ export interface JobIntervals {
 export const JOB_INTERVALS: JobIntervals = {
   reapMs: 60_000,
   reclaimMs: 30_000,
+  namesMs: 1_000,
   intentMs: LIMITS.intentMs,
   pendingGraceMs: LIMITS.pendingGraceMs,
   blobGraceMs: LIMITS.blobGraceMs,
@@ -43,6 +47,8 @@ export interface JobsOptions {
   readonly intervals?: Partial<JobIntervals>;
   /** Members that do not serve are left alone. Absent: all serve. */
   readonly view?: Pick<ConditionView, 'stateOf' | 'epochOf'>;
+  /** Records of names on the nodes; absent: none are kept. */
+  readonly names?: Omit<NameRecordsOptions, 'clock' | 'log' | 'keepUnnamedMs'>;
   /** Repair and resync, where replicas may be missing; the rest of their options is taken from here. */
   readonly replication?: Omit<ReplicationOptions, 'clock' | 'random' | 'log' | 'intentMs' | 'pendingGraceMs'>;
 }
@@ -52,6 +58,7 @@ export interface JobsProgress {
   readonly reclaim: Readonly<ReclaimCounts & LoopCounts>;
 }
 export interface Jobs {
+  names(): Readonly<NameRecordsCounts & LoopCounts> | null;
   progress(): JobsProgress;
   readonly replication: Replication | null;
   /** Waits for the runs under way; they end at their next step. */
@@ -85,14 +92,27 @@ export function startJobs(options: JobsOptions): Jobs {
   const replication = options.replication
     ? startReplication({ ...options.replication, intentMs, pendingGraceMs, clock, random, log })
     : null;
+  const { names } = options;
+  const nameCounts = newNameCounts();
+  // The reaper looks at them when keepUnnamedMs and its own graces are over.
+  const keepUnnamedMs = Math.max(0, intervals.blobGraceMs - intentMs - pendingGraceMs);
+  const namesLoop =
+    names &&
+    startLoop({
+      name: 'name-records',
+      intervalMs: intervals.namesMs,
+      run: (signal) => feedNames({ ...names, clock, log, keepUnnamedMs }, nameCounts, signal),
+      ...{ clock, random, log },
+    });
   return {
+    names: () => (namesLoop ? { ...nameCounts, ...namesLoop.counts } : null),
     replication,
     progress: () => ({
       reap: { ...reapCounts, ...reapLoop.counts },
       reclaim: { ...reclaimCounts, ...reclaimLoop.counts },
     }),
     close: async () => {
-      await Promise.all([reapLoop.close(), reclaimLoop.close(), replication?.close()]);
+      await Promise.all([reapLoop.close(), reclaimLoop.close(), namesLoop?.close(), replication?.close()]);
     },
   };
 }

@@ -56,12 +56,14 @@ export class CatalogGuard {
   readonly #o: CatalogGuardOptions;
   /** What each node that was heard keeps; null: blobs of this catalog, or nothing. */
   readonly #heard = new Map<MemberId, string | null>();
+  readonly #replaces: Set<string>;
   #young: boolean;
   #isSaid = false;
 
   constructor(options: CatalogGuardOptions) {
     this.#o = options;
     this.#young = options.identity.young;
+    this.#replaces = new Set(options.identity.replaces);
   }
 
   get catalogId(): string {
@@ -70,14 +72,18 @@ export class CatalogGuard {
 
   /** Why the node is not to be admitted, or null. @throws {NodeError} when it could not be told */
   async look(node: NodeNames, { member, catalog = null, blobs }: NodeStatus): Promise<string | null> {
-    const { id } = this.#o.identity;
-    const foreign =
-      catalog === null ? (this.#young && blobs > 0 ? UNNAMED : null) : catalog === id ? null : catalog;
-    if (foreign === null && catalog === null) await node.adoptCatalog(id);
+    const foreign = this.#foreign(catalog, blobs);
+    if (foreign === null && catalog !== this.catalogId)
+      await node.adoptCatalog(this.catalogId, catalog ?? undefined);
     this.#heard.set(member, foreign);
     if (foreign === null) return null;
     this.#say(member, foreign);
     return `its ${blobs} blobs are those of another catalog (${foreign})`;
+  }
+
+  #foreign(catalog: string | null, blobs: number): string | null {
+    if (catalog === null) return this.#young && blobs > 0 ? UNNAMED : null;
+    return catalog === this.catalogId || this.#replaces.has(catalog) ? null : catalog;
   }
 
   #say(member: MemberId, foreign: string): void {
@@ -88,21 +94,26 @@ export class CatalogGuard {
     if (this.#young) onLost(LOST);
   }
 
-  /** The catalogs whose blobs the nodes keep instead of ours, without those that have no name. */
-  foreign(): readonly string[] {
-    return [...new Set([...this.#heard.values()].filter((id) => id !== null))].filter((id) => id !== UNNAMED);
-  }
-
   /** An empty catalog in the place of another one, or not known yet. */
   get isLost(): boolean {
     return this.#young && [...this.#heard.values()].some((foreign) => foreign !== null);
   }
 
   /** The names have been made anew, and the nodes told so. */
-  rebuilt(): void {
+  rebuilt(replaced: readonly string[]): void {
+    for (const id of replaced) this.#replaces.add(id);
     this.#young = false;
     this.#heard.clear();
     this.#isSaid = false;
+  }
+
+  get isUsable(): boolean {
+    try {
+      this.assertUsable();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** For whatever clients ask. @throws {CatalogUnavailable} */

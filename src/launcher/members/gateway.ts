@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AdminError } from '../../admin/admin-error.ts';
 import { createMetrics } from '../../admin/metrics.ts';
 import { createPairsService } from '../../admin/pairs.ts';
+import { createRebuildService } from '../../admin/rebuild/service.ts';
 import { createAdminServer } from '../../admin/server.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { MemberId, PairId } from '../../base/ids.ts';
@@ -19,6 +20,7 @@ import { createDosm } from '../../dosm/create.ts';
 import { Findings } from '../../dosm/findings.ts';
 import { paceOf } from '../../dosm/resync/pull.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
+import { NAMES_READER } from '../../jobs/name-records.ts';
 import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
@@ -149,7 +151,14 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       reclaimMs: settings.reclaimIntervalMs,
       intentMs: settings.intentMs,
       pendingGraceMs: settings.pendingGraceMs,
-      blobGraceMs: settings.blobGraceMs,
+      blobGraceMs: Math.max(settings.blobGraceMs, settings.keepDeletedMs),
+      namesMs: settings.nameRecordsMs,
+    },
+    names: {
+      ...{ source: catalog, catalog, clients, topology, view: conditions.view, owner: self },
+      isOurs: () => known.isUsable,
+      leaseMs: settings.nameLeaseMs,
+      tombstoneMs: settings.tombstoneMs,
     },
     replication: {
       ...{ catalog, clients, topology, view: conditions.view, owner: self, settings: settings.replication },
@@ -217,6 +226,12 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         pairs: () => directories.pairs(),
         owner: (pair) => directories.owner(pair),
         clock,
+      }),
+      rebuild: createRebuildService({
+        ...{ catalog, clients, topology, reader: NAMES_READER, root: directories.root },
+        directories: () => directories.pairs(),
+        catalogId: known.catalogId,
+        onRebuilt: (replaced) => known.rebuilt(replaced),
       }),
       openSecret: identity.openSecret,
       findAccessKey: adminKeys(catalog, readRootCredentials(config.secretsDir), master),

@@ -9,8 +9,8 @@ interface Rule {
   readonly types?: readonly string[];
 }
 
-const CATALOG_INTERFACE = ['ddm/catalog.ts', 'ddm/rows.ts'];
-const NODE_PROTOCOL = ['nodes/protocol.ts', 'nodes/digest-tree.ts'];
+const CATALOG_INTERFACE = ['ddm/catalog.ts', 'ddm/rows.ts', 'ddm/change-feed.ts', 'ddm/name-source.ts'];
+const NODE_PROTOCOL = ['nodes/protocol.ts', 'nodes/names-protocol.ts', 'nodes/digest-tree.ts'];
 
 const RULES: Readonly<Record<string, Rule>> = {
   base: { values: [] },

@@ -1,0 +1,1 @@
+SELECT antipode.begin_rebuild() AS answer

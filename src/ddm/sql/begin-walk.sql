@@ -1,0 +1,1 @@
+SELECT antipode.begin_walk($1) AS answer

@@ -1,0 +1,1 @@
+SELECT root.pass_bucket_id($1)

@@ -1,0 +1,1 @@
+SELECT root.restore_bucket_names($1)

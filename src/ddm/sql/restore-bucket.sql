@@ -1,0 +1,1 @@
+SELECT antipode.restore_bucket($1)

@@ -1,0 +1,1 @@
+SELECT antipode.restore_versions($1)
