@@ -162,6 +162,9 @@ export class Storm {
     const { members } = await model.readConditions();
     if (members.get(twin.member)!.state !== 'serving') return false;
     if (twin.process && twin.core.state !== 'serving') return false;
+    // A twin whose own disk was replaced cannot fill this one; two lost disks of a pair are beyond what is promised.
+    const served = members.get(twin.member)!.storeId;
+    if (served !== null && served !== twin.core.disk.storeId) return false;
     const ids = [...node.blobs.keys()];
     const live = new Map((await model.findBlobs(ids)).map((blob) => [blob.id, blob]));
     return ids.every((id) => {
