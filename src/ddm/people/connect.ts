@@ -68,8 +68,12 @@ export async function connectAs(
   const user = `antipode_console_${group}`;
   const password = createHmac('sha256', owner.password).update(user).digest('base64url');
   const readOnly = group === 'reader' ? 'on' : 'off';
-  const options = `${WATCH} -c TimeZone=UTC -c DateStyle=ISO -c statement_timeout=${o.timeoutMs} -c default_transaction_read_only=${readOnly}`;
-  const enter = () => connect({ ...owner, user, password }, clock, options);
+  const options = `${WATCH} -c TimeZone=UTC -c DateStyle=ISO -c default_transaction_read_only=${readOnly}`;
+  const enter = async () => {
+    const client = await connect({ ...owner, user, password }, clock, options);
+    await client.query(`SET statement_timeout = ${o.timeoutMs}`);
+    return client;
+  };
   try {
     return await enter();
   } catch (error) {

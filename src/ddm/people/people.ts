@@ -121,12 +121,14 @@ async function* run(
       // The statement has its own deadline in the server; this one is for a server that says nothing at all.
       const { value, done } = await withDeadline(clock, order.timeoutMs + SLACK_MS, lines.next(), destroy);
       if (done) return;
-      if (value.type === 'done' && !isCurrent()) {
-        const message = 'another server became the primary while it ran';
-        yield { type: 'failed', outcome: order.write ? 'unknown' : 'unavailable', message };
-        return;
+      for (const line of value) {
+        if (line.type === 'done' && !isCurrent()) {
+          const message = 'another server became the primary while it ran';
+          yield { type: 'failed', outcome: order.write ? 'unknown' : 'unavailable', message };
+          return;
+        }
+        yield line;
       }
-      yield value;
     }
   } catch (error) {
     yield failureOf(error, order);

@@ -27,16 +27,16 @@ export class NotReplicated extends Error {
 }
 
 const QUEUE_HIGH = 512;
-const QUEUE_LOW = 128;
 
 /**
+ * Lines in batches, as they come.
  * @param client connected, used by nobody else, and not used again
  * @throws the database's error, or the connection's
  */
 export async function* runStatement(
   client: pg.Client,
   { text, write, rowsMax }: StatementOrder,
-): AsyncGenerator<StatementLine> {
+): AsyncGenerator<readonly StatementLine[]> {
   const lines = new Lines(client);
   let rows = 0;
   let described = false;
@@ -100,11 +100,13 @@ class Lines {
     this.#news.dispatchEvent(new Event('news'));
   }
 
-  async *read(): AsyncGenerator<StatementLine> {
+  async *read(): AsyncGenerator<readonly StatementLine[]> {
     for (;;) {
-      for (let line = this.#lines.shift(); line; line = this.#lines.shift()) {
-        if (this.#lines.length <= QUEUE_LOW) this.#socket.resume();
-        yield line;
+      const batch = this.#lines.splice(0);
+      if (batch.length > 0) {
+        this.#socket.resume();
+        yield batch;
+        continue;
       }
       if (this.#error) throw this.#error;
       if (this.#ended) return;
