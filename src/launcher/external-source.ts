@@ -6,6 +6,7 @@ import type { PairId } from '../base/ids.ts';
 import type { ExternalPair } from '../external-directories.ts';
 import type { Topology } from '../twin/topology.ts';
 import type { DirectorySource } from './directory-source.ts';
+import { recordTimeline } from './external-history.ts';
 import { ExternalWatch, type ExternalWatchOptions } from './external-watch.ts';
 
 export interface ExternalSourceOptions extends Pick<ExternalWatchOptions, 'log' | 'refuse'> {
@@ -18,7 +19,9 @@ export function externalSource(o: ExternalSourceOptions): DirectorySource {
   const watches = new Map<PairId, ExternalWatch>();
   for (const [id, settings] of o.directories) {
     const pair = o.topology.pairs.get(id as PairId)!;
-    watches.set(pair.id, new ExternalWatch({ ...o, pair, settings }));
+    const record: ExternalWatchOptions['record'] = (owner, primary) =>
+      recordTimeline(owner, primary, settings.decider, o.clock);
+    watches.set(pair.id, new ExternalWatch({ ...o, pair, settings, record }));
   }
   return {
     get state() {

@@ -43,6 +43,8 @@ export interface ExternalWatchOptions {
   };
   /** A server is not as it must be, before any was ever trusted; with Patroni, which may be setting it up, never called. */
   readonly refuse: (message: string) => void;
+  /** Writes down who became the primary; false: not yet. */
+  readonly record?: (owner: PostgresConnection, primary: KnownServer) => Promise<boolean>;
   readonly eyeOf?: (connection: PostgresConnection) => Eye;
   readonly patroniOf?: (server: ExternalServer) => PatroniClient;
 }
@@ -72,6 +74,9 @@ export class ExternalWatch {
   #known: KnownServer | null = null;
   #chosen: Chosen = { primary: null, why: 'no server has answered yet' };
   #said = '';
+  /** The latest timeline that has been written down, and the writing that is under way. */
+  #recorded = 1;
+  #recording: Promise<void> | null = null;
 
   constructor(o: ExternalWatchOptions) {
     this.#o = o;
@@ -120,6 +125,7 @@ export class ExternalWatch {
     this.#over.abort(OVER);
     for (const { eye } of this.#servers) eye.close();
     await this.#running;
+    await this.#recording;
   }
 
   async #follow(watched: Watched): Promise<void> {
@@ -194,6 +200,22 @@ export class ExternalWatch {
     }
   }
 
+  /** Tried again with the next word, until it is there. The first timeline is nobody's promotion. */
+  #record(primary: KnownServer): void {
+    const { record, log, pair } = this.#o;
+    if (!record || this.#recording || primary.timeline <= this.#recorded) return;
+    this.#recording = record(this.connection(primary.member, 'owner')!, primary)
+      .then((done) => {
+        if (done) this.#recorded = primary.timeline;
+      })
+      .catch((error: Error) => {
+        log.warn({ pair: pair.id, why: error.message }, 'could not write down who became the primary');
+      })
+      .finally(() => {
+        this.#recording = null;
+      });
+  }
+
   #name({ id, server }: Watched): string {
     return `${id} (${server.host}:${server.port})`;
   }
@@ -235,7 +257,10 @@ export class ExternalWatch {
         { pair: pair.id, primary: primary.member, timeline: primary.timeline },
         'the primary is known',
       );
-    if (primary) this.#known = primary;
+    if (primary) {
+      this.#known = primary;
+      this.#record(primary);
+    }
     const problems = this.#servers.flatMap((watched) => {
       const { problem } = words.get(watched.id)!;
       return problem === null ? [] : [`${this.#name(watched)}: ${problem}`];

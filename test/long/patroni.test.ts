@@ -225,6 +225,12 @@ describe('a directory under Patroni', { skip: missing ?? false }, () => {
     t.diagnostic(`${JSON.stringify(counts)}, ${kept.length} keys read again`);
   });
 
+  it('tells in the history who became the primary, with its timeline', async () => {
+    const { stdout } = await deployment.command('gateway-b', 'failover', 'history', '--json');
+    const told = stdout.split('\n').filter((line) => line.includes('Patroni names it as the leader'));
+    assert.ok(told.length > 0, stdout);
+  });
+
   it('follows nobody once the mode is not strict any more, says why, and goes on when it is', async () => {
     await patroni.configure({ synchronous_mode_strict: false });
     await deployment.until('it says so', () =>

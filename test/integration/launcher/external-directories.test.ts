@@ -14,6 +14,7 @@ import type { MemberId, PairId } from '../../../src/base/ids.ts';
 import { migrate } from '../../../src/ddm/migrate.ts';
 import { openCatalog } from '../../../src/ddm/postgres-catalog.ts';
 import type { ExternalPair } from '../../../src/external-directories.ts';
+import { recordTimeline } from '../../../src/launcher/external-history.ts';
 import { ExternalWatch } from '../../../src/launcher/external-watch.ts';
 import { ServerEye } from '../../../src/launcher/server-eye.ts';
 import { serverProblem } from '../../../src/launcher/server-state.ts';
@@ -126,6 +127,12 @@ describe('directories as connection settings', () => {
     assert.deepEqual(await kit.keys(bucketId), ['key']);
     assert.equal(watched.describe().directory?.condition, 'redundant');
     await kit.catalog.close();
+
+    const became = { member: A, timeline: 7 };
+    for (const decider of ['patroni', 'external'] as const)
+      assert.equal(await recordTimeline(watched.connection(A, 'owner')!, became, decider, systemClock), true);
+    const { rows } = await primary.admin('SELECT member, decided_by FROM antipode.timeline', 'antipode');
+    assert.deepEqual(rows, [{ member: A, decided_by: 'patroni' }]);
   });
 
   it('are refused in one line when commits wait for nobody, unless one alone is what was said', async () => {
