@@ -20,7 +20,9 @@ import { ServerEye } from '../../../src/launcher/server-eye.ts';
 import { serverProblem } from '../../../src/launcher/server-state.ts';
 import { Kit } from '../../contract/contract-kit.ts';
 import { quiet } from '../../harness/catalog.ts';
+import { Deployment } from '../../harness/deployment.ts';
 import { copyAsStandby, initCluster, startServer, type TestServer } from '../../harness/postgres.ts';
+import { runCommand } from '../../harness/store.ts';
 
 const A = 'directory-a5' as MemberId;
 const B = 'directory-b5' as MemberId;
@@ -146,6 +148,10 @@ describe('directories as connection settings', () => {
       /^directory-a5 \(127\.0\.0\.1:\d+\): synchronous_commit is local for this login; set it/,
     );
     assert.equal(watched.primary(), null);
+    assert.match(
+      await refusalOfGateway(),
+      /^antipode: directory-[ab]5 \(.*\): synchronous_commit is local for this login/m,
+    );
     const alone = await open(
       settingsOf({ decider: 'single', servers: new Map([...settingsOf().servers].slice(0, 1)) }),
     );
@@ -164,6 +170,33 @@ describe('directories as connection settings', () => {
     assert.equal(watched.describe().directory?.condition, 'lost');
     for (const { condition } of watched.describe().members) assert.equal(condition, 'suspect');
   });
+
+  /** What a gateway's process says when it ends with 2. */
+  async function refusalOfGateway(): Promise<string> {
+    const login = (user: string, passwordFile: string) => ({ user, passwordFile });
+    writeFileSync(join(folder, 'app'), 'app');
+    writeFileSync(join(folder, 'owner'), 'owner');
+    const members = Object.fromEntries(settingsOf().servers);
+    const deployment = await Deployment.make(
+      {},
+      {
+        directories: () => ({
+          'directory/5': {
+            ...{ decider: 'external', tls: { ca: join(folder, 'ca.crt') }, members },
+            app: login('antipode_app', join(folder, 'app')),
+            owner: login('antipode_owner', join(folder, 'owner')),
+          },
+        }),
+      },
+    );
+    try {
+      const run = runCommand(['gateway', '--config', join(deployment.folder, 'gateway-a.yaml')]);
+      assert.equal(await run.exited, 2, run.stderr());
+      return run.stderr();
+    } finally {
+      await deployment.stop();
+    }
+  }
 
   async function catalogOn(watched: ExternalWatch) {
     return openCatalog({
