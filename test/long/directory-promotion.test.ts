@@ -13,7 +13,7 @@ import { SdkClients } from '../fault/launcher/sdk-clients.ts';
 import { smallDisk } from '../fault/nodes/small-disk.ts';
 import { makeFolder, type Store, startStore, takeSubnets, untilNoneRuns } from '../harness/store.ts';
 
-const OPTIONS = { nodesPerCenter: 1, settings: { directoryDeadlineMs: 3_000 } };
+const OPTIONS = { nodesPerCenter: 1, readyMs: 180_000, settings: { directoryDeadlineMs: 3_000 } };
 
 let store: Store;
 let clients: SdkClients;
