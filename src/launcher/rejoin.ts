@@ -9,6 +9,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import pg from 'pg';
 import { type BackupSource, connectForReplication } from './base-backup.ts';
 import { readControlFile } from './control-file.ts';
 import { isStandbyFolder, replaceByCopy, reseedStandby, turnIntoStandby } from './directory-folder.ts';
@@ -103,9 +104,23 @@ export function parseHistory(text: string): ReadonlyMap<number, bigint> {
 }
 
 async function rewind({ binaries, source, superuserPassword }: RejoinOptions, copy: string): Promise<void> {
+  await checkpoint(source, superuserPassword);
   await giveToServer(binaries, copy);
   const server = `host=${source.host} port=${source.port} user=${SUPERUSER} dbname=postgres sslmode=disable`;
   const command = wrap(binaries, binaries.rewind!, [`--target-pgdata=${copy}`, `--source-server=${server}`]);
   const env = { ...command.options.env, PGPASSWORD: superuserPassword };
   await run(command.file, command.args, { ...command.options, env, timeout: REWIND_MS });
+}
+
+/** Until then a server that was just promoted says on its disk that it is of the old timeline. */
+async function checkpoint({ host, port }: BackupSource, password: string): Promise<void> {
+  const login = { host, port, user: SUPERUSER, password, database: 'postgres' };
+  const client = new pg.Client({ ...login, connectionTimeoutMillis: ANSWER_MS, query_timeout: REWIND_MS });
+  client.on('error', () => {}); // the query reports it
+  await client.connect();
+  try {
+    await client.query('CHECKPOINT');
+  } finally {
+    client.end().catch(() => {});
+  }
 }
