@@ -149,6 +149,8 @@ export class DirectoryAgent {
     const { replication, superuser } = readPasswords(this.#config.secretsDir);
     const source = { host: primary.address, port: primary.port, password: replication };
     await this.#rejoin(source, superuser, role.reseed);
+    // Whoever waited for the end of the seeding may be gone by the time that a server is up.
+    if (this.#ending) throw new Error('its agent is ending');
     const upstream = { ...source, name: this.#config.member };
     this.#watchEnd(await startPostgres(this.#binaries, { ...this.#settings(), upstream }));
   }

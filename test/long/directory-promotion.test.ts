@@ -11,7 +11,7 @@ import { processesIn } from '../../src/launcher/postgres-processes.ts';
 import { agentOf, antipode, decided, decisionsOf } from '../fault/launcher/promotion-kit.ts';
 import { SdkClients } from '../fault/launcher/sdk-clients.ts';
 import { smallDisk } from '../fault/nodes/small-disk.ts';
-import { makeFolder, type Store, startStore, takeSubnets, untilNoneRuns } from '../harness/store.ts';
+import { makeFolder, type Store, startStore, takeSubnets } from '../harness/store.ts';
 
 const OPTIONS = { nodesPerCenter: 1, readyMs: 180_000, settings: { directoryDeadlineMs: 3_000 } };
 
@@ -143,7 +143,6 @@ describe('a supervisor that is killed in a promotion', () => {
         assert.ok(performance.now() < until, `${name}\n${store.stderr()}`);
       process.kill(store.pid, 'SIGKILL');
       await clients.stop();
-      await untilNoneRuns(store.dataDir);
       const { dataDir, subnets } = store;
       store = await startStore({ ...OPTIONS, from: { dataDir, subnets } });
       assert.match(store.catalogUrl, new RegExp(`@127\\.${primaryNow() === 'directory-a5' ? 1 : 2}\\.`));
