@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { LIMITS } from './base/limits.ts';
+import { parseSubnet } from './twin/address.ts';
 import { MONITOR_TIMINGS } from './twin/monitor.ts';
 
 const milliseconds = z.int().min(1);
@@ -88,6 +89,10 @@ export const settings = z.strictObject({
   /** Bytes a second that a node reads to check itself; 0: no scrub. And from the end of a round to the next. */
   scrubBytesPerSecond: bytesPerSecond.default(8 * MIB),
   scrubRoundMs: milliseconds.default(7 * 24 * 60 * 60 * 1_000),
+  /** Subnets from which people's logins for SQL may come, beside those of the centers and the directories' own machines. */
+  sqlClients: z
+    .array(z.string().refine((text) => parseSubnet(text) !== null, 'is no subnet, such as 10.9.0.0/16'))
+    .default([]),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;

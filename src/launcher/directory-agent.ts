@@ -162,6 +162,7 @@ export class DirectoryAgent {
       host: self.address,
       port: self.port,
       clients: clientsOf(this.#config),
+      sqlClients: this.#config.settings.sqlClients,
       logDir: join(this.#config.dataDir, 'log'),
     };
   }

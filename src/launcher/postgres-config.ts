@@ -24,6 +24,8 @@ export interface PostgresSettings {
   readonly port: number;
   /** CIDR texts from which clients may come, beside the machine's own loopback addresses. */
   readonly clients: readonly string[];
+  /** From where people's logins may come besides (members of antipode_reader and antipode_writer, and nobody else). */
+  readonly sqlClients?: readonly string[];
   /** Absolute folder for the log files. */
   readonly logDir: string;
   /** For a standby. */
@@ -33,7 +35,7 @@ export interface PostgresSettings {
 /** Writes postgresql.conf and pg_hba.conf. SYNCHRONOUS_CONF is left as it is. */
 export function writePostgresConfig(dataDir: string, settings: PostgresSettings): void {
   writeDurably(join(dataDir, 'postgresql.conf'), postgresqlConf(settings));
-  writeDurably(join(dataDir, 'pg_hba.conf'), hbaConf(settings.clients));
+  writeDurably(join(dataDir, 'pg_hba.conf'), hbaConf(settings));
 }
 
 /** @param standby the twin that commits wait for, or null: commits wait for nobody */
@@ -104,13 +106,18 @@ function postgresqlConf(settings: PostgresSettings): string {
   return `${head}\n${text.join('\n')}\ninclude_if_exists '${SYNCHRONOUS_CONF}'\n`;
 }
 
-function hbaConf(clients: readonly string[]): string {
+function hbaConf({ clients, sqlClients = [] }: PostgresSettings): string {
   const from = [...new Set(['127.0.0.0/8', '::1/128', ...clients])];
   const rows = from.flatMap((cidr) => [
     `host replication ${REPLICATION_ROLE},${SUPERUSER} ${cidr} scram-sha-256`,
     `host all all ${cidr} scram-sha-256`,
   ]);
-  return `# Written by antipode at every start.\n${rows.join('\n')}\n`;
+  // The owner is a member, too: it makes others so. The first row that fits decides.
+  const people = sqlClients.flatMap((cidr) => [
+    `host all antipode_owner,antipode_app,${SUPERUSER} ${cidr} reject`,
+    `host antipode +antipode_reader,+antipode_writer ${cidr} scram-sha-256`,
+  ]);
+  return `# Written by antipode at every start.\n${[...rows, ...people].join('\n')}\n`;
 }
 
 function conninfo(upstream: Upstream): string {
