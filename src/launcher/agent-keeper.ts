@@ -33,7 +33,7 @@ export async function startKeeper(
   const clock = systemClock;
   const { dataDir, settings } = config;
   const keeper = new DirectoryKeeper({
-    ...{ member: config.member as MemberId, twin: twinOf(config), settings, clock, log },
+    ...{ member: config.member as MemberId, ...pairOf(config), settings, clock, log },
     roles: { read: () => readRole(dataDir), write: (record) => writeRole(dataDir, record) },
     folder: folderOf(config, binaries),
     agent: (send) => new DirectoryAgent(config, { log, send }, binaries),
@@ -69,12 +69,12 @@ function folderOf({ dataDir, secretsDir }: MemberConfig, binaries: PostgresBinar
   };
 }
 
-function twinOf(config: MemberConfig): KeeperOptions['twin'] {
+function pairOf(config: MemberConfig): Pick<KeeperOptions, 'pair' | 'twin'> {
   const pairs = [...buildTopology(config.cluster).pairs.values()];
   const self = config.member as MemberId;
   const pair = pairs.find((p) => p.members.includes(self));
   if (!pair) throw new Error(`${self} is in no pair`);
   const isFirst = pair.members[0] === self;
   const id = pair.members[isFirst ? 1 : 0];
-  return { id, isFirst, client: clientOf(config, id, systemClock) };
+  return { pair: pair.id, twin: { id, isFirst, client: clientOf(config, id, systemClock) } };
 }

@@ -12,7 +12,7 @@
  */
 import type { Logger } from 'pino';
 import { type Clock, OVER } from '../base/clock.ts';
-import type { MemberId } from '../base/ids.ts';
+import type { MemberId, PairId } from '../base/ids.ts';
 import type { Settings } from '../config.ts';
 import type { AgentClient } from './agent-client.ts';
 import type { AgentOrders } from './agent-control.ts';
@@ -31,6 +31,7 @@ import { isLevel } from './judge-pair.ts';
 import { judgeStart } from './judge-start.ts';
 import type { FromMember } from './messages.ts';
 import { Office, type RoleStore } from './office.ts';
+import { RoleHistory } from './role-history.ts';
 import { type ServerAgent, ServerWatch } from './server-watch.ts';
 import { refuseTakeOver, stepOfTakeOver, type TakingOver } from './takeover.ts';
 
@@ -56,6 +57,7 @@ export interface DirectoryFolder {
 
 export interface KeeperOptions {
   readonly member: MemberId;
+  readonly pair: PairId;
   readonly twin: { readonly id: MemberId; readonly client: AgentClient; readonly isFirst: boolean };
   readonly settings: Pick<Settings, 'directoryDeadlineMs' | 'directoryLease'>;
   readonly roles: RoleStore;
@@ -82,7 +84,12 @@ export class DirectoryKeeper implements AgentOrders {
     this.#clock = o.clock;
     this.#log = o.log;
     const { roles, clock, log, settings } = o;
-    this.#office = new Office({ roles, clock, log, settings: settings.directoryLease });
+    const history = new RoleHistory({ pair: o.pair, self: o.member, twin: o.twin.id });
+    const changed = (before: RoleRecord | null, after: RoleRecord) => {
+      const events = history.note(before, after);
+      if (events) this.#server.agent.remember(events);
+    };
+    this.#office = new Office({ roles, clock, log, settings: settings.directoryLease, changed });
     this.#server = new ServerWatch({
       ...{ agent: o.agent, clock, log },
       onReplication: (seen) => this.#office.cover.note(seen, this.#record?.synchronous === true),
@@ -90,6 +97,7 @@ export class DirectoryKeeper implements AgentOrders {
   }
 
   async run(): Promise<void> {
+    this.#office.tellFound();
     const { renewMs } = this.#o.settings.directoryLease;
     const renewal = this.#repeat(renewMs, () => this.#office.renew(this.#o.twin.client));
     await Promise.all([this.#repeat(TICK_MS, () => this.#tick()), renewal]);
@@ -286,7 +294,7 @@ export class DirectoryKeeper implements AgentOrders {
   /** A primary that runs: has its promotion been done, has its twin taken over, may its twin return. */
   async #preside(record: RoleRecord): Promise<void> {
     if (record.step?.kind === 'promoting') {
-      this.#office.set({ ...record, step: null });
+      this.#office.set({ ...record, step: null }, record.since);
       return;
     }
     if (this.#office.refused === 'not-standby') {

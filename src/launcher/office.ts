@@ -12,9 +12,6 @@ import type { RoleRecord } from './agent-role.ts';
 import { GivenLease, HeldLease } from './lease.ts';
 import type { Replication } from './messages.ts';
 
-/** After the server has the new set, until its checkpointer, who tells the others, has it for sure. */
-const SETTLED_MS = 2_000;
-
 export interface RoleStore {
   read(): RoleRecord | null;
   /** Durable when it returns. */
@@ -26,6 +23,8 @@ export interface OfficeOptions {
   readonly settings: Settings['directoryLease'];
   readonly clock: Clock;
   readonly log: Pick<Logger, 'warn' | 'debug'>;
+  /** After each change, and once of what is found at the start (`before` is null then). */
+  readonly changed: (before: RoleRecord | null, after: RoleRecord) => void;
 }
 
 export class Office {
@@ -33,7 +32,7 @@ export class Office {
   readonly #held: HeldLease;
   readonly #given: GivenLease;
   /** Of a primary: whether its twin has everything that was acknowledged before commits waited for it. */
-  readonly cover: Cover;
+  readonly cover = new Cover();
   #record: RoleRecord | null;
   #isGivingUp = false;
   /** The twin has heard, since commits do without it, that they do. */
@@ -47,7 +46,6 @@ export class Office {
     const { leaseMs, marginMs } = o.settings;
     const earlierMs = this.#record?.role === 'standby' ? Math.max(leaseMs, this.#record.leaseMs) : 0;
     this.#given = new GivenLease(o.clock, { marginMs, earlierMs });
-    this.cover = new Cover(o.clock);
   }
 
   get record(): RoleRecord | null {
@@ -67,8 +65,8 @@ export class Office {
     return this.#given.leftMs;
   }
 
-  set(record: Omit<RoleRecord, 'turn' | 'since'>): void {
-    const since = new Date(this.#o.clock.now()).toISOString();
+  /** @param since of the decision that this goes on with; else now */
+  set(record: Omit<RoleRecord, 'turn' | 'since'>, since = new Date(this.#o.clock.now()).toISOString()): void {
     const next: RoleRecord = { ...record, since, turn: (this.#record?.turn ?? 0) + 1 };
     this.#o.roles.write(next);
     const before = this.#record;
@@ -81,6 +79,11 @@ export class Office {
     }
     if (next.synchronous) this.#saidOut = false;
     this.#o.log.warn(next, 'decided');
+    this.#o.changed(before, next);
+  }
+
+  tellFound(): void {
+    if (this.#record) this.#o.changed(null, this.#record);
   }
 
   /** From now on nobody is to trust it, whatever lease it holds. */
@@ -162,27 +165,18 @@ export class Office {
 
 /** What a primary knows of its twin's completeness; forgotten whenever the twin does not stream. */
 export class Cover {
-  readonly #clock: Clock;
-  #since: number | null = null;
   #from: number | null = null;
   #isWhole = false;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
 
   /** @param seen null: the server has just started, or has ended */
   note(seen: Replication | null, isSynchronous: boolean): void {
     if (!seen?.synchronous || !isSynchronous || seen.state !== 'streaming') {
-      this.#since = null;
       this.#from = null;
       this.#isWhole = false;
       return;
     }
-    const now = this.#clock.monotonic();
-    this.#since ??= now;
-    if (this.#from === null && now - this.#since >= SETTLED_MS) this.#from = seen.flushed;
-    if (this.#from !== null && seen.replayed !== null && seen.replayed >= this.#from) this.#isWhole = true;
+    this.#from ??= seen.flushed;
+    if (seen.replayed !== null && seen.replayed >= this.#from) this.#isWhole = true;
   }
 
   /** Commits wait for the twin, and it has replayed all that was there when they began to. */

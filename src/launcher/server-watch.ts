@@ -2,12 +2,14 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import { BackOff } from './back-off.ts';
+import type { DirectoryEvent } from './directory-history.ts';
 import type { DirectoryRole, FromMember, Replication } from './messages.ts';
 
 /** What holds the server: directory-agent.ts. */
 export interface ServerAgent {
   take(role: DirectoryRole, turn: number): void;
   setSynchronous(on: boolean): void;
+  remember(events: readonly DirectoryEvent[]): void;
   end(): Promise<void>;
 }
 

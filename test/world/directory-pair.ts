@@ -14,6 +14,7 @@ import { type AgentPoll, startAgentPoll } from '../../src/launcher/agent-poll.ts
 import type { AgentRefusal, AgentStatus } from '../../src/launcher/agent-protocol.ts';
 import type { RoleRecord } from '../../src/launcher/agent-role.ts';
 import { createDirectoryFailover } from '../../src/launcher/directory-failover.ts';
+import type { DirectoryEvent } from '../../src/launcher/directory-history.ts';
 import { DirectoryKeeper } from '../../src/launcher/directory-keeper.ts';
 import type { DirectoryRole, FromMember, Replication } from '../../src/launcher/messages.ts';
 import type { ServerAgent } from '../../src/launcher/server-watch.ts';
@@ -75,6 +76,7 @@ class Host {
     const own = { isAlive: () => this.#life === life };
     const keeper = new DirectoryKeeper({
       member: this.id,
+      pair: PAIR.id,
       twin: {
         id: this.#world.twinOf(this.id),
         isFirst: this.id === A,
@@ -203,6 +205,7 @@ class Host {
       setSynchronous: (on) => {
         if (this.server?.kind === 'primary') this.server.synchronous = on;
       },
+      remember: (events) => world.history.set(this.id, events),
       end: async () => {
         this.server = null;
       },
@@ -231,6 +234,8 @@ export class PairWorld {
   readonly hosts: ReadonlyMap<MemberId, Host>;
   readonly gateways: readonly Gateway[];
   readonly violations: string[] = [];
+  /** What each agent was last given to copy into the catalog. */
+  readonly history = new Map<MemberId, readonly DirectoryEvent[]>();
   readonly acknowledged = new Set<string>();
   #shown = new Set<string>();
   reads = 0;

@@ -234,7 +234,10 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         onRebuilt: (replaced) => known.rebuilt(replaced),
       }),
       openSecret: identity.openSecret,
-      findAccessKey: adminKeys(catalog, readRootCredentials(config.secretsDir), master),
+      findAccessKey: adminKeys({
+        ...{ catalog, master, credentials: readRootCredentials(config.secretsDir) },
+        isAway: () => directories.primary(directories.root) === null,
+      }),
       sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
       metrics,
       finder,

@@ -13,6 +13,7 @@ async function inWorld(seed: number, scenario: (world: PairWorld) => Promise<voi
     (async () => {
       for (const id of [A, B]) world.host(id).start();
       await world.until('the pair is whole', () => world.isWhole());
+      await world.until('gateways know it', () => [A, B].every((side) => primaryOf(world, side) === A));
       await scenario(world);
       await world.stop();
     })(),
@@ -57,6 +58,10 @@ describe('a pair without a supervisor', () => {
       }
       await busy;
       assert.ok(world.reads > 100);
+      const said = (id: typeof A) => world.history.get(id)?.map(({ what, member }) => `${what} ${member}`);
+      const [a, b] = [A, B].map((id) => [`may-return ${id}`, `returned ${id}`]) as [string[], string[]];
+      assert.deepEqual(said(B), [`promoted ${B}`, ...a]);
+      assert.deepEqual(said(A)?.slice(-3), [`promoted ${A}`, ...b]);
     });
   });
 
