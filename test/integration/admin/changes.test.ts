@@ -131,9 +131,6 @@ describe('antipode changes', () => {
     assert.equal(await some.ended, 0, some.said());
     assert.equal(some.lines.length, 1);
     assert.match(some.lines[0]!, new RegExp(` put +s3://${w.second.name}/logs/b .* 3 bytes$`));
-    const bad = cli(w, ['--from', 'yesterday']);
-    assert.equal(await bad.ended, 1);
-    assert.match(bad.said(), /not a position/);
   });
 
   it('follows, and goes on where it was after a directory and then the gateway were away', async () => {
@@ -186,9 +183,6 @@ describe('antipode changes', () => {
     );
     const gone = cli(w, ['consumers', 'delete', 'index']);
     assert.equal(await gone.ended, 0, gone.said());
-    const again = cli(w, ['consumers', 'delete', 'index']);
-    assert.equal(await again.ended, 1);
-    assert.match(again.said(), /no consumer index/);
   });
 });
 
@@ -220,6 +214,7 @@ describe('the routes of the feed', () => {
       ['PATCH', route, { position: 'directory/9:1-1' }, 400],
       ['PATCH', route, { position: '1-1' }, 400],
       ['POST', '/changes/consumers', { name: 'no spaces' }, 400],
+      ['POST', '/changes/consumers', { name: 'late', from: 'yesterday' }, 400],
       ['DELETE', route, undefined, 204],
       ['DELETE', route, undefined, 404],
     ] as const)
