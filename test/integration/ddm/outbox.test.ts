@@ -28,9 +28,15 @@ after(stopSharedServer);
 
 const DAY_MS = 24 * 3_600_000;
 
-async function feed() {
+async function feed(o: { feedWaitMs?: number } = {}) {
   const { server, app } = await testDatabase();
-  const catalog = await openCatalog({ root: ROOT, locator: locatorOf(app), log: quiet, clock: systemClock });
+  const catalog = await openCatalog({
+    root: ROOT,
+    locator: locatorOf(app),
+    log: quiet,
+    clock: systemClock,
+    ...o,
+  });
   open.push(catalog);
   const sql = async (text: string) =>
     (await server.admin(text, app.database)).rows as Record<string, unknown>[];
@@ -331,6 +337,20 @@ describe('consumers', () => {
     const stranger = await catalog.readChanges(ROOT, { after: one.position, max: 9 });
     assert.deepEqual([stranger.gap?.to, stranger.gap?.changes], [grown.gap?.to, null]);
     assert.equal(comparePositions(stranger.gap!.from, stranger.gap!.to) < 0, true);
+  });
+
+  it('are waited for as long as the settings say, by whoever keeps the directory tidy', async () => {
+    for (const [feedWaitMs, gap] of [
+      [DAY_MS * 3, undefined],
+      [DAY_MS, 4],
+    ] as const) {
+      const { catalog, kit, sql } = await feed({ feedWaitMs });
+      await written(kit, 3);
+      await catalog.openReader(ROOT, 'late', 'beginning');
+      await sql(`UPDATE antipode.outbox SET at = at - interval '2 days'`);
+      await catalog.takeDyingBlobs(1, DAY_MS);
+      assert.equal((await catalog.readChanges(ROOT, { reader: 'late', max: 9 })).gap?.changes, gap);
+    }
   });
 
   it('lose nothing to a transaction that is older than what is trimmed', async () => {
