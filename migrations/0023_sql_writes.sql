@@ -18,6 +18,9 @@ CREATE UNLOGGED TABLE antipode.sql_change (
   seq    bigint NOT NULL,
   op     jsonb NOT NULL
 );
+-- An unlogged sequence is unreadable on a standby that is promoted: Postgres (15 to 18) puts the page that it begins with into
+-- memory there, and the promotion copies the file.
+ALTER SEQUENCE antipode.sql_change_id_seq SET LOGGED;
 CREATE INDEX sql_change_tx ON antipode.sql_change (tx);
 
 -- Who may remove versions in GOVERNANCE retention in SQL: members of this role that say so (antipode.bypass_governance = on).

@@ -216,6 +216,13 @@ describe('the views', () => {
     assert.deepEqual(silent, []);
   });
 
+  it('stand on no unlogged sequence: a promoted standby could not read it', async () => {
+    const found = await names(
+      "SELECT c.oid::regclass AS name FROM pg_class c WHERE c.relkind = 'S' AND c.relpersistence <> 'p'",
+    );
+    assert.deepEqual(found, []);
+  });
+
   it('have every column that they have ever had', async () => {
     const promised = JSON.parse(
       await readFile(join(REPO, 'test/fixtures/catalog-columns.json'), 'utf8'),
