@@ -209,9 +209,13 @@ export class Storm {
     const how: Cut = this.#random() < 0.6 ? 'refused' : 'silent';
     const draw = this.#random();
     const names = draw < 0.3 ? [ROOT] : draw < 0.8 ? [DIRECTORY] : [ROOT, DIRECTORY];
+    const setSlow = (isSlow: boolean) => {
+      for (const name of names) directories[name]!.isSlow = isSlow;
+    };
     const fail = () => {
       for (const name of names) directories[name]!.fail(how);
     };
+    setSlow(true);
     if (this.#random() < 0.75) {
       const taken = new Promise<void>((resolve) => {
         world.onTaken = ({ what }) => {
@@ -229,6 +233,7 @@ export class Storm {
     fail();
     await world.pass(whole(this.#random, 500, 6_000));
     for (const name of names) await directories[name]!.promote();
+    setSlow(false);
   }
 
   /** Everything of one center from everything else; gateways outside stand with the other side, as the catalog does. */
