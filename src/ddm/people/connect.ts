@@ -78,8 +78,20 @@ export async function connectAs(
     return await enter();
   } catch (error) {
     if (!isLoginRefused(error)) throw error;
-    await withOwner(owner, clock, (client) => makeLogin(client, user, group, password, CONNECTIONS[group]));
-    return await enter();
+    // Another gateway may be making it at this moment: what counts is whether it lets us in then.
+    const failed = await withOwner(owner, clock, async (client) => {
+      await client.query('BEGIN');
+      await makeLogin(client, user, group, password, CONNECTIONS[group]);
+      await client.query('COMMIT');
+    }).then(
+      () => null,
+      (cause: unknown) => cause,
+    );
+    try {
+      return await enter();
+    } catch (again) {
+      throw failed ?? again;
+    }
   }
 }
 
@@ -96,7 +108,7 @@ export async function withOwner<T>(
   }
 }
 
-/** Makes the login, or gives the one that is there this password; in a transaction of its own unless one is open. */
+/** Makes the login, or gives the one that is there this password; within the caller's transaction. */
 export async function makeLogin(
   client: pg.Client,
   name: string,

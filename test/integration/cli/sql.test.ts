@@ -121,6 +121,15 @@ async function ask(text: string, o: { write?: boolean; timeoutMs?: number; rowsM
 }
 
 describe('antipode sql', () => {
+  it("makes the gateways' own logins where there are none, also when two ask at once", async () => {
+    const asked = await Promise.all([ask('SELECT 1'), ask('SELECT 1'), ask('SELECT 1')]);
+    for (const { ends } of asked)
+      assert.deepEqual(
+        ends,
+        PAIRS.map((pair) => `${pair} SELECT 1`),
+      );
+  });
+
   it('asks every directory and labels the rows: a table, JSON lines, CSV', async () => {
     const query = "SELECT key, tags, 9007199254740993 AS big, 'a,\"b' AS odd FROM objects";
     const table = await antipode(['sql', query]);
