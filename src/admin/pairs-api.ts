@@ -10,7 +10,13 @@ export interface NodePairReport {
   /** On its fuller node; null when neither answers. */
   readonly blobs: number | null;
 }
+export interface DirectoryPairReport {
+  readonly id: string;
+  readonly members: readonly string[];
+  readonly isRoot: boolean;
+}
 export interface NodePairsReport {
+  readonly directories: readonly DirectoryPairReport[];
   readonly pairs: readonly NodePairReport[];
 }
 
@@ -31,6 +37,8 @@ export const pairAdd = z.strictObject({
   address: z.string().min(2).max(64).optional(),
   port: z.number().int().min(1).max(65_535).optional(),
   weight: weight.default(1),
+  /** A pair of directories instead. Started on this machine. */
+  directories: z.boolean().optional(),
 });
 export type PairAdd = z.infer<typeof pairAdd>;
 /** 0 drains. */

@@ -1,5 +1,5 @@
 /**
- * What operators may do to pairs of nodes: add one, give it another share, drain it, and rebalance. A weight is written to
+ * What operators may do to pairs of nodes (and, as for adding, of directories): add one, give it another share, drain it, and rebalance. A weight is written to
  * the record, and holds for every gateway within seconds; draining is the drain job's and goes on whoever watches; a rebalance runs
  * as long as its request is open, and may be begun again at any time.
  */
@@ -12,7 +12,13 @@ import { nodePairs, preferredBy } from '../dosm/move/preferred.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
 import type { Pair, Topology } from '../twin/topology.ts';
 import { AdminError } from './admin-error.ts';
-import type { NodePairReport, NodePairsReport, PairAdd, RebalanceLine } from './pairs-api.ts';
+import type {
+  DirectoryPairReport,
+  NodePairReport,
+  NodePairsReport,
+  PairAdd,
+  RebalanceLine,
+} from './pairs-api.ts';
 
 export interface PairsSources {
   readonly catalog: Pick<ClusterCatalog, 'setPairWeight'>;
@@ -27,7 +33,7 @@ export interface PairsSources {
 }
 export interface PairsService {
   list(): Promise<NodePairsReport>;
-  add(order: PairAdd): Promise<NodePairReport>;
+  add(order: PairAdd): Promise<NodePairReport | DirectoryPairReport>;
   setWeight(pair: string, weight: number): Promise<NodePairReport>;
   rebalance(isDryRun: boolean, signal: AbortSignal): AsyncGenerator<RebalanceLine>;
 }
@@ -52,6 +58,10 @@ export function createPairsService(sources: PairsSources): PairsService {
     const state = weight > 0 ? 'takes new objects' : isEmpty ? 'drained' : 'draining';
     return { id, members, weight, state, blobs };
   };
+  const directoryPairs = (): DirectoryPairReport[] =>
+    [...topology.pairs.values()]
+      .filter(({ kind }) => kind === 'directory')
+      .map(({ id, members }, at) => ({ id, members, isRoot: at === 0 }));
   const pairNamed = (text: string): Pair => {
     const pair = topology.pairs.get((text.includes('/') ? text : `node/${text}`) as PairId);
     if (pair?.kind !== 'node') throw new AdminError('NotFound', `there is no pair of nodes ${text}`);
@@ -61,10 +71,13 @@ export function createPairsService(sources: PairsSources): PairsService {
   return {
     async list() {
       await sources.refresh();
-      return { pairs: await Promise.all(nodePairs(topology).map(report)) };
+      return { pairs: await Promise.all(nodePairs(topology).map(report)), directories: directoryPairs() };
     },
     async add(order) {
-      return await report(await sources.add(order));
+      const added = await sources.add(order);
+      return added.kind === 'node'
+        ? await report(added)
+        : directoryPairs().find(({ id }) => id === added.id)!;
     },
     async setWeight(text, weight) {
       const { id } = pairNamed(text);

@@ -1,7 +1,7 @@
 /** The admin API's routes under /admin/v1: each parses its input with a schema of api.ts and answers JSON. */
 import { type Response, Router } from 'express';
-import type { z } from 'zod';
 import type { AccountId } from '../base/ids.ts';
+import type { BucketMoves } from '../ddm/bucket-moves.ts';
 import type { Bucket, Catalog } from '../ddm/catalog.ts';
 import type { Accounts } from './accounts.ts';
 import type { AdminLocals } from './admin-auth.ts';
@@ -24,6 +24,7 @@ import {
   usageQuery,
   verifyQuery,
 } from './api.ts';
+import { bucketMoveRoutes } from './bucket-moves.ts';
 import type { ChangesService } from './changes.ts';
 import { changesQuery, consumerName, consumerProgress, newConsumer } from './changes-api.ts';
 import { setDurability } from './durability.ts';
@@ -33,6 +34,7 @@ import type { LocateQuery } from './locate.ts';
 import type { PairsService } from './pairs.ts';
 import { pairAdd, pairWeight, rebalanceQuery } from './pairs-api.ts';
 import { type RebuildService, rebuildQuery } from './rebuild/service.ts';
+import { parse } from './parse.ts';
 import type { ReplicationService } from './replication.ts';
 import { repairsQuery, scrubOrder } from './replication-api.ts';
 import type { SqlService } from './sql.ts';
@@ -50,6 +52,7 @@ export interface RouteServices {
   readonly verify?: Verify;
   readonly replication?: ReplicationService;
   readonly pairs?: PairsService;
+  readonly moves?: BucketMoves;
   readonly sql?: SqlService;
   readonly rebuild?: RebuildService;
   readonly changes?: ChangesService;
@@ -131,6 +134,7 @@ export function adminRoutes(services: RouteServices): Router {
 
   if (replication) replicationRoutes(router, replication);
   if (services.pairs) pairRoutes(router, services.pairs);
+  if (services.moves) bucketMoveRoutes(router, services.moves);
   if (services.sql) sqlRoutes(router, services.sql);
   const { rebuild } = services;
   if (rebuild) {
@@ -229,15 +233,6 @@ function replicationRoutes(router: Router, replication: ReplicationService): voi
 }
 
 const localsOf = (res: Response): AdminLocals => res.locals as AdminLocals;
-
-function parse<T>(schema: z.ZodType<T>, input: unknown): T {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((i) =>
-    i.path.length > 0 ? `${i.path.join('.')}: ${i.message}` : i.message,
-  );
-  throw new AdminError('InvalidRequest', issues.join('; '));
-}
 
 function bucketReport({
   name,

@@ -11,6 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import type { MemberId } from '../base/ids.ts';
 import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
 import { within } from '../base/within.ts';
+import type { BucketMoves } from '../ddm/bucket-moves.ts';
 import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog.ts';
 import type { ChangeFeed } from '../ddm/change-feed.ts';
 import type { PeopleSql } from '../ddm/people/people.ts';
@@ -51,6 +52,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly replication?: ReplicationService;
   /** Growing and shrinking. */
   readonly pairs?: PairsService;
+  /** Of buckets between directories. */
+  readonly moves?: BucketMoves;
   /** SQL of people, and their logins. */
   readonly sql?: PeopleSql;
   /** Making the catalog anew from the nodes' records. */
@@ -160,6 +163,7 @@ function adminApp(options: AdminOptions): Express {
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
     ...(options.replication ? { replication: options.replication } : {}),
     ...(options.pairs ? { pairs: options.pairs } : {}),
+    ...(options.moves ? { moves: options.moves } : {}),
     ...(options.sql ? { sql: createSqlService(options.sql, log) } : {}),
     ...(options.rebuild ? { rebuild: options.rebuild } : {}),
     ...(changes ? { changes } : {}),

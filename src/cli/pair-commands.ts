@@ -8,6 +8,7 @@ import { bar, follow } from './progress.ts';
 import { bytesText, table } from './table.ts';
 
 interface AddFlags extends CommonFlags {
+  readonly directories?: boolean;
   readonly weight?: string;
 }
 interface DrainFlags extends CommonFlags {
@@ -16,21 +17,26 @@ interface DrainFlags extends CommonFlags {
 }
 
 export function registerPairs(program: Command): void {
-  const pair = program.command('pair').description('pairs of storage nodes');
+  const pair = program.command('pair').description('pairs of storage nodes and of directories');
   common(pair.command('list'))
     .description('pairs of nodes, their share of new objects, and what they hold')
     .action((flags: CommonFlags) =>
       run(flags, async (client) => {
-        const { pairs } = await client.send<NodePairsReport>('GET', '/pairs');
-        show(flags, pairs, pairsText(pairs));
+        const report = await client.send<NodePairsReport>('GET', '/pairs');
+        const others = report.directories.map(
+          (pair) => `${pair.id}  ${pair.members.join(' ')}  ${pair.isRoot ? 'root directory' : 'directory'}`,
+        );
+        show(flags, report.pairs, [pairsText(report.pairs), ...others].join('\n'));
       }),
     );
   common(pair.command('add [address]'))
     .description("a pair more: one node's ADDRESS[:PORT], or none where the store runs on this machine")
     .option('--weight <n>', 'its share of new objects, relative to the others (1)', '1')
-    .action((address: string | undefined, { weight, ...flags }: AddFlags) =>
+    .option('--directories', 'a pair of directories, which takes its share of new buckets')
+    .action((address: string | undefined, { weight, directories, ...flags }: AddFlags) =>
       run(flags, async (client) => {
-        const order = { ...endpoint(address), weight: numberOf('--weight', weight ?? '1') };
+        const share = { weight: numberOf('--weight', weight ?? '1') };
+        const order = { ...endpoint(address), ...(directories ? { directories } : share) };
         const added = await client.send<NodePairReport>('POST', '/pairs', order);
         show(flags, added, `added ${added.id}: ${added.members.join(' and ')}`);
       }),

@@ -4,7 +4,7 @@
  */
 import type { BucketId, PairId } from '../base/ids.ts';
 import { moveBucket } from './bucket-mover.ts';
-import { CatalogUnavailable, type Outcome } from './catalog.ts';
+import { CatalogUnavailable, type KnownPair, type Outcome } from './catalog.ts';
 import { certain, type Directories } from './directories.ts';
 import type { Row } from './link.ts';
 import { isStorable } from './mapping.ts';
@@ -12,6 +12,7 @@ import type { CatalogOptions } from './options.ts';
 import type { Shares } from './shares.ts';
 import { statement } from './statements.ts';
 
+const KNOWN_DIRECTORIES = statement('known-directories');
 const START_BUCKET_MOVE = statement('start-bucket-move');
 const CANCEL_BUCKET_MOVE = statement('cancel-bucket-move');
 const OPEN_BUCKET_MOVES = statement('open-bucket-moves');
@@ -43,6 +44,8 @@ export interface BucketMove {
 }
 
 export interface BucketMoves {
+  /** Pairs of directories that any gateway has registered, by id: those that were added since this one began too. */
+  knownDirectories(): Promise<readonly KnownPair[]>;
   /** The same move again is the move that is under way. */
   startBucketMove(order: {
     name: string;
@@ -83,6 +86,15 @@ const moveOf = (row: Row): BucketMove => ({
 
 export function openBucketMoves(directories: Directories, o: CatalogOptions, shares: Shares): BucketMoves {
   return {
+    async knownDirectories() {
+      const rows = await directories.root.read(KNOWN_DIRECTORIES, []);
+      return rows.map((row) => ({
+        id: String(row.id) as PairId,
+        weight: Number(row.weight),
+        members: row.members as KnownPair['members'],
+      }));
+    },
+
     async startBucketMove({ name, to, decidedBy }) {
       if (!isStorable(name)) return { outcome: 'refused', reason: 'no-such-bucket' };
       if (!directories.pairs().includes(to)) return { outcome: 'refused', reason: 'no-such-pair' };

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
-import type { MemberId } from '../base/ids.ts';
+import type { MemberId, PairId } from '../base/ids.ts';
 import type { DecisionLog } from './decisions.ts';
 import { dropAside } from './directory-folder.ts';
 import type { PlannedMember, PlannedPair } from './layout.ts';
@@ -23,24 +23,38 @@ export interface DirectoryPairsOptions {
 }
 
 export class DirectoryPairs {
-  readonly #deciders: readonly { readonly pair: PlannedPair; readonly decider: PairDecider }[];
+  readonly #o: DirectoryPairsOptions;
+  readonly #deciders: { readonly pair: PlannedPair; readonly decider: PairDecider }[];
   readonly #clock: Clock;
   #ticking: NodeJS.Timeout | undefined;
 
   constructor(o: DirectoryPairsOptions) {
+    this.#o = o;
     this.#clock = o.clock;
-    const { decisions, clock, log, deadlineMs, onChange } = o;
-    this.#deciders = o.pairs.map((pair) => {
-      const folders = new Map(pair.members.map(({ id, dataDir }) => [id, join(dataDir, 'pg')]));
-      const [first, second] = pair.members;
-      const decider = new PairDecider({
-        pair: pair.id,
-        members: [o.handle(first), o.handle(second)],
-        ...{ decisions, clock, log, deadlineMs, onChange },
-        onReturned: (twin) => dropAside(folders.get(twin)!),
-      });
-      return { pair, decider };
+    this.#deciders = o.pairs.map((pair) => ({ pair, decider: this.#decider(pair) }));
+  }
+
+  #decider(pair: PlannedPair): PairDecider {
+    const { decisions, clock, log, deadlineMs, onChange, handle } = this.#o;
+    const folders = new Map(pair.members.map(({ id, dataDir }) => [id, join(dataDir, 'pg')]));
+    const [first, second] = pair.members;
+    return new PairDecider({
+      pair: pair.id,
+      members: [handle(first), handle(second)],
+      ...{ decisions, clock, log, deadlineMs, onChange },
+      onReturned: (twin) => dropAside(folders.get(twin)!),
     });
+  }
+
+  /** One pair more while the others run: its folders are there. */
+  add(pair: PlannedPair): void {
+    const decider = this.#decider(pair);
+    this.#deciders.push({ pair, decider });
+    decider.start();
+  }
+
+  isReady(id: PairId): boolean {
+    return this.#deciders.some(({ pair, decider }) => pair.id === id && decider.ready);
   }
 
   start(): void {

@@ -1,18 +1,19 @@
 /**
- * The pairs of nodes of one gateway: those of its configuration and those that were added since, by any gateway, with the
+ * The pairs of one gateway, of nodes and of directories: those of its configuration and those that were added since, by any gateway, with the
  * weights of the record. Reads them about every two seconds; what is new joins the live topology, gets a client and is watched.
  */
 import type { Logger } from 'pino';
 import { AdminError } from '../admin/admin-error.ts';
 import type { Clock, Random } from '../base/clock.ts';
-import type { MemberId } from '../base/ids.ts';
+import type { MemberId, PairId } from '../base/ids.ts';
 import { within } from '../base/within.ts';
 import type { ClusterConfig } from '../config.ts';
+import type { BucketMoves } from '../ddm/bucket-moves.ts';
 import type { ClusterCatalog, KnownPair } from '../ddm/cluster-catalog.ts';
 import { type Loop, startLoop } from '../jobs/loop.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
 import { formatAddress, parseAddress, parseSubnet } from '../twin/address.ts';
-import { joinTopology, setWeights } from '../twin/live-topology.ts';
+import { joinMembers, joinTopology, setWeights } from '../twin/live-topology.ts';
 import { buildTopology, TopologyError } from '../twin/load.ts';
 import type { Monitor } from '../twin/monitor.ts';
 import type { Pair, Topology } from '../twin/topology.ts';
@@ -20,16 +21,21 @@ import { twinAddress } from '../twin/twin-map.ts';
 import { watchedNodes } from './gateway-conditions.ts';
 import type { NewNode } from './messages.ts';
 
+type Kind = 'node' | 'directory';
+
 export interface GatewayPairsOptions<C extends NodeClient> {
   readonly cluster: ClusterConfig;
   readonly topology: Topology;
   readonly clients: Map<MemberId, C>;
   readonly connect: (member: MemberId, address: string, port: number) => C;
-  readonly catalog: Pick<ClusterCatalog, 'knownPairs' | 'registerTopology' | 'readConditions'>;
+  readonly catalog: Pick<ClusterCatalog, 'knownPairs' | 'registerTopology' | 'readConditions'> &
+    Pick<BucketMoves, 'knownDirectories'>;
   readonly monitor: Pick<Monitor, 'watch'>;
   readonly reloadConditions: () => Promise<unknown>;
-  /** Starts the nodes of a new pair on this machine; null where nobody does that for us. */
-  readonly startNodes: (() => Promise<readonly NewNode[]>) | null;
+  /** Starts the members of a new pair on this machine; null where nobody does that for us. */
+  readonly startMembers: ((kind: Kind) => Promise<readonly NewNode[]>) | null;
+  /** Brings the schema of a new directory up to date, once its primary answers. */
+  readonly migrate: (pair: PairId) => Promise<void>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -38,6 +44,7 @@ export interface AddOrder {
   readonly address?: string | undefined;
   readonly port?: number | undefined;
   readonly weight: number;
+  readonly directories?: boolean | undefined;
 }
 export interface GatewayPairs {
   add(order: AddOrder): Promise<Pair>;
@@ -60,13 +67,19 @@ export async function openPairs<C extends NodeClient>(o: GatewayPairsOptions<C>)
     log.warn({ err: error }, 'the pairs could not be read; trying again'),
   );
   const loop: Loop = startLoop({ name: 'read-pairs', intervalMs: POLL_MS, run: refresh, clock, random, log });
-  return { add: (order) => addPair(o, order), refresh, close: () => loop.close() };
+  const add = (order: AddOrder) => (order.directories ? addDirectories(o) : addPair(o, order));
+  return { add, refresh, close: () => loop.close() };
 }
 
 async function refreshPairs<C extends NodeClient>(o: GatewayPairsOptions<C>): Promise<void> {
   const known = await within(o.clock, RECORD_MS, o.catalog.knownPairs());
-  const added = known.filter((pair) => !o.topology.pairs.has(pair.id));
-  if (added.length > 0) join(o, buildTopology(withNodes(o.cluster, added.map(nodesOf))));
+  const directories = await within(o.clock, RECORD_MS, o.catalog.knownDirectories());
+  const isNew = (pair: KnownPair) => !o.topology.pairs.has(pair.id);
+  const added = [
+    ...known.filter(isNew).map((pair) => membersOf(pair, 'node')),
+    ...directories.filter(isNew).map((pair) => membersOf(pair, 'directory')),
+  ];
+  if (added.length > 0) join(o, buildTopology(withMembers(o.cluster, added)));
   if (setWeights(o.topology, new Map(known.map(({ id, weight }) => [id, weight]))))
     o.log.info(
       { weights: Object.fromEntries(known.map(({ id, weight }) => [id, weight])) },
@@ -97,12 +110,36 @@ async function addPair<C extends NodeClient>(o: GatewayPairsOptions<C>, order: A
   return fresh;
 }
 
+/**
+ * A pair of directories more, on this machine: takes new buckets when its schema is there and the record names it. What is
+ * done again after it broke off half-way starts another pair; the first one joins with the next start.
+ */
+async function addDirectories<C extends NodeClient>(o: GatewayPairsOptions<C>): Promise<Pair> {
+  await refreshPairs(o);
+  if (!o.startMembers)
+    throw new AdminError(
+      'NotSupported',
+      "directories are added to the configuration files where nobody here starts processes: docs/operations.md, 'Many directories'",
+    );
+  const started = await o.startMembers('directory');
+  const grown = proved(o, started, 1, 'directory');
+  const fresh = [...grown.pairs.values()].find((pair) => !o.topology.pairs.has(pair.id));
+  if (!fresh) throw new AdminError('NotAllowed', 'this pair is there already');
+  joinMembers(o.topology, grown);
+  await o.migrate(fresh.id);
+  await within(o.clock, RECORD_MS, o.catalog.registerTopology(grown));
+  join(o, grown);
+  // Once more, now that it is among those that are told who is meant.
+  await within(o.clock, RECORD_MS, o.catalog.registerTopology(o.topology));
+  return fresh;
+}
+
 async function nodesToAdd<C extends NodeClient>(
   o: GatewayPairsOptions<C>,
   { address, port = NODE_PORT }: AddOrder,
 ): Promise<readonly NewNode[]> {
   if (address === undefined) {
-    if (o.startNodes) return await o.startNodes();
+    if (o.startMembers) return await o.startMembers('node');
     throw new AdminError(
       'InvalidRequest',
       'say the address of one node of the pair: nobody here starts processes',
@@ -125,12 +162,14 @@ function proved<C extends NodeClient>(
   o: GatewayPairsOptions<C>,
   nodes: readonly NewNode[],
   weight: number,
+  kind: Kind = 'node',
 ): Topology {
   try {
-    const before = [...o.topology.pairs.values()]
-      .filter(({ kind }) => kind === 'node')
-      .map(({ members }) => members.map((id) => o.topology.members.get(id)!));
-    return buildTopology(withNodes(o.cluster, [...before, nodes.map((node) => ({ ...node, weight }))]));
+    const before = [...o.topology.pairs.values()].map(({ members, kind }) =>
+      members.map((id) => ({ ...o.topology.members.get(id)!, kind })),
+    );
+    const added = nodes.map((node) => ({ ...node, kind, ...(kind === 'node' && { weight }) }));
+    return buildTopology(withMembers(o.cluster, [...before, added]));
   } catch (error) {
     if (error instanceof TopologyError) throw new AdminError('InvalidRequest', error.message);
     throw error;
@@ -145,19 +184,22 @@ function twinOf(cluster: ClusterConfig, text: string): string | null {
   return twin && formatAddress(twin);
 }
 
-type AddedNode = NewNode & { readonly weight?: number };
+type AddedMember = NewNode & { readonly kind: Kind; readonly weight?: number };
 
-const nodesOf = (pair: KnownPair): readonly AddedNode[] =>
-  pair.members.map(({ id, address, port }) => ({ id, address, port, weight: pair.weight }));
+const membersOf = (pair: KnownPair, kind: Kind): readonly AddedMember[] =>
+  pair.members.map(({ id, address, port }) => ({
+    ...{ id, kind, address, port },
+    ...(kind === 'node' && { weight: pair.weight }),
+  }));
 
-/** The configuration with the nodes that it does not have. */
-function withNodes(cluster: ClusterConfig, pairs: readonly (readonly AddedNode[])[]) {
+/** The configuration with the members that it does not have. */
+function withMembers(cluster: ClusterConfig, pairs: readonly (readonly AddedMember[])[]) {
   const own = new Set(cluster.members.map(({ kind, address, port }) => `${kind} ${address} ${port}`));
   const added = pairs
     .flat()
-    .filter(({ address, port }) => !own.has(`node ${address} ${port}`))
-    .map(({ id, address, port, weight }) => ({
-      ...{ kind: 'node' as const, address, port },
+    .filter(({ kind, address, port }) => !own.has(`${kind} ${address} ${port}`))
+    .map(({ id, kind, address, port, weight }) => ({
+      ...{ kind, address, port },
       ...(id === undefined ? {} : { id }),
       ...(weight === undefined ? {} : { weight }),
     }));

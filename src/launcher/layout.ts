@@ -11,6 +11,7 @@ import { writeDurably } from './durable.ts';
 /** Its pair is the root. */
 const DIRECTORY_HOST_FIRST = 5;
 const NODE_HOST_FIRST = 11;
+const DIRECTORY_HOST_LAST = NODE_HOST_FIRST - 1;
 const NODE_HOST_LAST = 254;
 const DIRECTORY_PORT = 7432;
 const NODE_PORT = 7100;
@@ -64,6 +65,22 @@ export function planPair(plan: Plan, config: StartConfig): readonly PlannedMembe
   if (host > NODE_HOST_LAST) throw new Error('the subnets are full');
   return ([0, 1] as const).map((side) => placeNode(config, plan.runDir, side, host));
 }
+
+/** A pair of directories that does not exist yet: the next host part after the highest. */
+export function planDirectories(plan: Plan, config: StartConfig): PlannedPair {
+  const hosts = plan.directoryPairs.map(({ members: [first] }) => hostOf(first.address));
+  const host = Math.max(...hosts) + 1;
+  if (host > DIRECTORY_HOST_LAST)
+    throw new Error(`there are ${hosts.length} pairs of directories, and room for no more`);
+  const place = (side: 0 | 1) => placeMember(config, plan.runDir, 'directory', side, host);
+  return { id: `directory/${host}` as PairId, members: [place(0), place(1)] };
+}
+
+/** The plan with this pair of directories in it. */
+export const withDirectories = (plan: Plan, pair: PlannedPair): Plan => ({
+  ...withNodes(plan, pair.members),
+  directoryPairs: [...plan.directoryPairs, pair],
+});
 
 /** The plan with these nodes in it. */
 export function withNodes(plan: Plan, nodes: readonly PlannedMember[]): Plan {

@@ -48,7 +48,7 @@ export type DirectoryRole =
   /** No Postgres: it is ended in order. */
   | { readonly kind: 'off' };
 
-/** A node that has just been started. `id` where the rule of the twin map does not give it. */
+/** A node or a directory that has just been started. `id` where the rule of the twin map does not give it. */
 export interface NewNode {
   readonly id?: string;
   readonly address: string;
@@ -75,7 +75,7 @@ export type ToMember =
       /** Why it was refused. */
       readonly problem?: string;
     }
-  /** The gateway: the nodes of the pair that it asked for run; or why they do not. */
+  /** The gateway: the members of the pair that it asked for run; or why they do not. */
   | { readonly type: 'nodes-added'; readonly nodes: readonly NewNode[]; readonly problem?: string }
   | { readonly type: 'stop' }
   | { readonly type: 'cluster'; readonly state: ClusterState }
@@ -104,8 +104,8 @@ export type FromMember =
   | { readonly type: 'listening' }
   /** Gateway and nodes: answers on this port. */
   | { readonly type: 'ready'; readonly ports: Readonly<Record<string, number>> }
-  /** The gateway: start the two nodes of one more pair. Answered by `nodes-added`. */
-  | { readonly type: 'add-nodes' }
+  /** The gateway: start the two members of one more pair. Answered by `nodes-added`. */
+  | { readonly type: 'add-nodes'; readonly kind: 'node' | 'directory' }
   /** The gateway: an operator's word about a directory. Answered by `failover-done`. */
   | {
       readonly type: 'failover';

@@ -15,15 +15,20 @@ import {
   type Plan,
   type PlannedMember,
   type PlannedPair,
+  planDirectories,
   planPair,
+  withDirectories,
   withNodes,
   writeMemberConfig,
 } from './layout.ts';
 import { forgetPids, rememberPids } from './leftovers.ts';
 import type { ClusterState, FromMember, MemberState } from './messages.ts';
 import type { DirectoryHandle } from './pair-decider.ts';
+import { findPostgres } from './postgres-binaries.ts';
 import { killFolder } from './postgres-processes.ts';
 import type { Progress } from './progress.ts';
+import { readPasswords } from './secrets.ts';
+import { readyFolders } from './start-folders.ts';
 
 const NODE_END_MS = 10_000;
 const ADD_MS = 15_000;
@@ -190,7 +195,7 @@ export class Supervisor {
     else if (message.type === 'notice') this.#progress.notice(message.message);
     else if (message.type === 'listening') this.#changed();
     else if (message.type === 'failover') void this.#order(message);
-    else if (message.type === 'add-nodes') void this.#addNodes();
+    else if (message.type === 'add-nodes') void this.#addPair(message.kind);
     else if (message.type === 'ready') {
       this.#up.add(member.id);
       this.#remember();
@@ -224,8 +229,8 @@ export class Supervisor {
     writeMemberConfig(this.#plan, member, { ...this.#config, ...fixed });
   }
 
-  /** One pair more: both nodes run before the gateway hears of them, and the next start finds their folders. */
-  async #addNodes(): Promise<void> {
+  /** One pair more: both members run before the gateway hears of them, and the next start finds their folders. */
+  async #addPair(kind: 'node' | 'directory'): Promise<void> {
     const gateway = this.#children.get(this.#plan.gateway.id)!;
     const answer = (nodes: readonly PlannedMember[], problem?: string) =>
       gateway.send({
@@ -238,14 +243,18 @@ export class Supervisor {
     const before = this.#plan;
     const nodes: PlannedMember[] = [];
     try {
-      nodes.push(...planPair(this.#plan, this.#config));
-      const grown = withNodes(this.#plan, nodes);
+      const pair = kind === 'directory' ? planDirectories(this.#plan, this.#config) : null;
+      nodes.push(...(pair?.members ?? planPair(this.#plan, this.#config)));
+      const grown = pair ? withDirectories(this.#plan, pair) : withNodes(this.#plan, nodes);
       for (const node of nodes) writeMemberConfig(grown, node, this.#config);
       this.#plan = grown;
       for (const node of nodes) this.#children.set(node.id, this.#makeChild(node));
       for (const node of nodes) this.#children.get(node.id)!.start();
       this.#remember();
-      await this.#waitFor(() => nodes.every(({ id }) => this.#up.has(id)), ADD_MS, nodes[0]!.id);
+      if (pair) await this.#makeDirectories(grown, pair);
+      const isUp = () =>
+        nodes.every(({ id }) => this.#up.has(id)) && (!pair || this.#directories!.isReady(pair.id));
+      await this.#waitFor(isUp, ADD_MS, nodes[0]!.id);
       this.#progress.step(`started ${nodes.map(({ id }) => id).join(' and ')}`);
       answer(nodes);
     } catch (error) {
@@ -257,6 +266,17 @@ export class Supervisor {
     } finally {
       this.#adding = false;
     }
+  }
+
+  /** Their agents run already and wait for their roles. */
+  async #makeDirectories(grown: Plan, pair: PlannedPair): Promise<void> {
+    await readyFolders({
+      ...{ plan: { ...grown, directoryPairs: [pair] }, decisions: this.#decisions, now: Date.now },
+      binaries: await findPostgres(join(this.#config.dataDir, 'lib')),
+      superuserPassword: readPasswords(grown.secretsDir).superuser,
+      progress: (step) => this.#progress.step(step),
+    });
+    this.#directories!.add(pair);
   }
 
   #ended(member: PlannedMember, how: string, again: number | null): void {

@@ -5,12 +5,17 @@
 import type { MemberId, PairId } from '../base/ids.ts';
 import type { Member, Pair, Topology } from './topology.ts';
 
+/** Members alone, before their pairs are asked anything. */
+export function joinMembers(topology: Topology, grown: Topology): void {
+  const members = topology.members as Map<MemberId, Member>;
+  for (const [id, member] of grown.members) if (!members.has(id)) members.set(id, member);
+}
+
 /** Takes from `grown` the members and pairs that `topology` does not have; answers the pairs. */
 export function joinTopology(topology: Topology, grown: Topology): readonly Pair[] {
-  const members = topology.members as Map<MemberId, Member>;
   const pairs = topology.pairs as Map<PairId, Pair>;
   // Members first: whoever finds a pair finds its members.
-  for (const [id, member] of grown.members) if (!members.has(id)) members.set(id, member);
+  joinMembers(topology, grown);
   const joined = [...grown.pairs.values()].filter((pair) => !pairs.has(pair.id));
   for (const pair of joined) pairs.set(pair.id, pair);
   return joined;

@@ -21,6 +21,7 @@ import { Findings } from '../../dosm/findings.ts';
 import { paceOf } from '../../dosm/resync/pull.ts';
 import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
 import { NAMES_READER } from '../../jobs/name-records.ts';
+import { startMoveBuckets } from '../../jobs/move-buckets.ts';
 import { startJobs } from '../../jobs/start.ts';
 import { createNodeClient } from '../../nodes/client.ts';
 import { createRequestReaders } from '../../s3api/body/readers.ts';
@@ -108,7 +109,8 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       connect,
       catalog,
       monitor: conditions.monitor,
-      startNodes: nodeStarter(proc),
+      startMembers: memberStarter(proc),
+      migrate: (pair) => migratePair(proc, directories, pair),
     },
     reloadConditions: () => conditions.view.reload(),
   });
@@ -171,6 +173,8 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     },
   });
   proc.onEnd(() => jobs.close());
+  const moves = startMoveBuckets({ catalog, self, clock, random: Math.random, log });
+  proc.onEnd(() => moves.close());
 
   const { repairBytesPerSecond: bytesPerSecondMax, busyShare } = settings.replication;
   const movePace = paceOf({ bytesPerSecondMax, busyShare, isBusy: () => underWay() > 0 });
@@ -209,6 +213,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     createAdminServer({
       catalog,
       feed: catalog,
+      moves: catalog,
       topology,
       clients,
       members: () => directories.members(),
@@ -258,22 +263,24 @@ function connectNodes(topology: Topology, connect: Connect): Map<MemberId, Searc
   return new Map(nodes.map(({ id, address, port }) => [id, connect(id, address, port)]));
 }
 
-/** Asks the supervisor for the nodes of one pair more. One question at a time. */
-function nodeStarter(proc: MemberProcess): (() => Promise<readonly NewNode[]>) | null {
+/** Asks the supervisor for the members of one pair more. One question at a time. */
+function memberStarter(
+  proc: MemberProcess,
+): ((kind: 'node' | 'directory') => Promise<readonly NewNode[]>) | null {
   if (!proc.supervised) return null;
   let waiting: ((answer: { nodes: readonly NewNode[]; problem?: string }) => void) | null = null;
   proc.onMessage((message) => {
     if (message.type === 'nodes-added') waiting?.(message);
   });
-  return async () => {
+  return async (kind) => {
     if (waiting) throw new AdminError('NotAllowed', 'another pair is being added');
     try {
       const answered = new Promise<{ nodes: readonly NewNode[]; problem?: string }>((resolve) => {
         waiting = resolve;
       });
-      proc.send({ type: 'add-nodes' });
+      proc.send({ type: 'add-nodes', kind });
       const { nodes, problem } = await within(systemClock, START_NODES_MS, answered);
-      if (problem !== undefined) throw new AdminError('Internal', `the nodes did not start: ${problem}`);
+      if (problem !== undefined) throw new AdminError('Internal', `the new pair did not start: ${problem}`);
       return nodes;
     } finally {
       waiting = null;
@@ -304,6 +311,10 @@ async function untilMigrated(proc: MemberProcess, directories: Directories, pair
     await sleep(RETRY_MS);
   }
 }
+
+/** Of a pair that has just been started. @throws when it does not come up in time */
+const migratePair = (proc: MemberProcess, directories: Directories, pair: PairId): Promise<void> =>
+  within(systemClock, START_NODES_MS, untilMigrated(proc, directories, pair));
 
 /** A port or a certificate that cannot be used is said in one line; everything else is a fault of ours. */
 async function opened<T>(
