@@ -37,8 +37,6 @@ export const pairAdd = z.strictObject({
   address: z.string().min(2).max(64).optional(),
   port: z.number().int().min(1).max(65_535).optional(),
   weight: weight.default(1),
-  /** A pair of directories instead. Started on this machine. */
-  directories: z.boolean().optional(),
 });
 export type PairAdd = z.infer<typeof pairAdd>;
 /** 0 drains. */

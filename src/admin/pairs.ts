@@ -25,6 +25,7 @@ export interface PairsSources {
   readonly topology: Topology;
   readonly clients: ReadonlyMap<MemberId, NodeClient>;
   readonly add: (order: PairAdd) => Promise<Pair>;
+  readonly addDirectories: () => Promise<Pair>;
   /** Reads the record now, so that this gateway does as it has been told at once. */
   readonly refresh: () => Promise<void>;
   readonly move: MoveDeps;
@@ -33,7 +34,9 @@ export interface PairsSources {
 }
 export interface PairsService {
   list(): Promise<NodePairsReport>;
-  add(order: PairAdd): Promise<NodePairReport | DirectoryPairReport>;
+  add(order: PairAdd): Promise<NodePairReport>;
+  /** One line, at the end. */
+  addDirectories(): AsyncGenerator<DirectoryPairReport>;
   setWeight(pair: string, weight: number): Promise<NodePairReport>;
   rebalance(isDryRun: boolean, signal: AbortSignal): AsyncGenerator<RebalanceLine>;
 }
@@ -74,10 +77,11 @@ export function createPairsService(sources: PairsSources): PairsService {
       return { pairs: await Promise.all(nodePairs(topology).map(report)), directories: directoryPairs() };
     },
     async add(order) {
-      const added = await sources.add(order);
-      return added.kind === 'node'
-        ? await report(added)
-        : directoryPairs().find(({ id }) => id === added.id)!;
+      return await report(await sources.add(order));
+    },
+    async *addDirectories() {
+      const { id } = await sources.addDirectories();
+      yield directoryPairs().find((pair) => pair.id === id)!;
     },
     async setWeight(text, weight) {
       const { id } = pairNamed(text);

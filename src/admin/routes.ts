@@ -187,6 +187,10 @@ function pairRoutes(router: Router, pairs: PairsService): void {
   router.post('/pairs', async (_req, res) => {
     res.status(201).json(await pairs.add(parse(pairAdd, localsOf(res).body)));
   });
+  // Making a catalog takes its time: the line is kept open.
+  router.post('/pairs/directories', async (req, res) => {
+    await sendLines(req, res, () => pairs.addDirectories());
+  });
   router.patch('/pairs/:id', async (req, res) => {
     const { weight } = parse(pairWeight, localsOf(res).body);
     res.json(await pairs.setWeight(req.params.id, weight));

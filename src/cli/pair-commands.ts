@@ -1,6 +1,11 @@
 /** `antipode pair list|add|drain|weight` and `antipode rebalance`: pairs of nodes grow and shrink while clients work. */
 import type { Command } from 'commander';
-import type { NodePairReport, NodePairsReport, RebalanceLine } from '../admin/pairs-api.ts';
+import type {
+  DirectoryPairReport,
+  NodePairReport,
+  NodePairsReport,
+  RebalanceLine,
+} from '../admin/pairs-api.ts';
 import type { AdminClient } from './admin-client.ts';
 import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
@@ -35,8 +40,8 @@ export function registerPairs(program: Command): void {
     .option('--directories', 'a pair of directories, which takes its share of new buckets')
     .action((address: string | undefined, { weight, directories, ...flags }: AddFlags) =>
       run(flags, async (client) => {
-        const share = { weight: numberOf('--weight', weight ?? '1') };
-        const order = { ...endpoint(address), ...(directories ? { directories } : share) };
+        if (directories) return addDirectories(client, flags, address);
+        const order = { ...endpoint(address), weight: numberOf('--weight', weight ?? '1') };
         const added = await client.send<NodePairReport>('POST', '/pairs', order);
         show(flags, added, `added ${added.id}: ${added.members.join(' and ')}`);
       }),
@@ -75,6 +80,18 @@ export function registerPairs(program: Command): void {
         if (last.waiting > 0) process.exitCode = 1;
       }),
     );
+}
+
+async function addDirectories(client: AdminClient, flags: CommonFlags, address?: string): Promise<void> {
+  if (address !== undefined)
+    throw new CommandError('directories are added on this machine alone: give no address', 2);
+  for await (const added of client.lines<DirectoryPairReport>('POST', '/pairs/directories'))
+    return show(
+      flags,
+      added,
+      `added ${added.id}: ${added.members.join(' and ')}; new buckets are spread over it`,
+    );
+  throw new CommandError('the answer broke off: antipode pair list shows whether the pair is there', 1);
 }
 
 async function drain(client: AdminClient, id: string, flags: DrainFlags): Promise<void> {

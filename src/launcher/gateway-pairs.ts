@@ -44,10 +44,10 @@ export interface AddOrder {
   readonly address?: string | undefined;
   readonly port?: number | undefined;
   readonly weight: number;
-  readonly directories?: boolean | undefined;
 }
 export interface GatewayPairs {
   add(order: AddOrder): Promise<Pair>;
+  addDirectories(): Promise<Pair>;
   /** Reads the record now. */
   refresh(): Promise<void>;
   close(): Promise<void>;
@@ -67,8 +67,12 @@ export async function openPairs<C extends NodeClient>(o: GatewayPairsOptions<C>)
     log.warn({ err: error }, 'the pairs could not be read; trying again'),
   );
   const loop: Loop = startLoop({ name: 'read-pairs', intervalMs: POLL_MS, run: refresh, clock, random, log });
-  const add = (order: AddOrder) => (order.directories ? addDirectories(o) : addPair(o, order));
-  return { add, refresh, close: () => loop.close() };
+  return {
+    add: (order) => addPair(o, order),
+    addDirectories: () => addDirectories(o),
+    refresh,
+    close: () => loop.close(),
+  };
 }
 
 async function refreshPairs<C extends NodeClient>(o: GatewayPairsOptions<C>): Promise<void> {

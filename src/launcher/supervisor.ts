@@ -32,6 +32,7 @@ import { readyFolders } from './start-folders.ts';
 
 const NODE_END_MS = 10_000;
 const ADD_MS = 15_000;
+const ADD_DIRECTORIES_MS = 60_000;
 const DIRECTORY_END_MS = 30_000;
 /** The gateway's drain, and some for the rest of its end. */
 const GATEWAY_END_EXTRA_MS = 5_000;
@@ -254,7 +255,7 @@ export class Supervisor {
       if (pair) await this.#makeDirectories(grown, pair);
       const isUp = () =>
         nodes.every(({ id }) => this.#up.has(id)) && (!pair || this.#directories!.isReady(pair.id));
-      await this.#waitFor(isUp, ADD_MS, nodes[0]!.id);
+      await this.#waitFor(isUp, pair ? ADD_DIRECTORIES_MS : ADD_MS, nodes[0]!.id);
       this.#progress.step(`started ${nodes.map(({ id }) => id).join(' and ')}`);
       answer(nodes);
     } catch (error) {

@@ -47,6 +47,8 @@ const RETRY_MS = 250;
 const OTHERS_MS = 30_000;
 const FINDINGS_CLOSE_MS = 1_000;
 const START_NODES_MS = 30_000;
+/** A new catalog is made first. */
+const START_DIRECTORIES_MS = 120_000;
 
 export async function runGateway(config: MemberConfig): Promise<void> {
   const proc = memberProcess({
@@ -224,6 +226,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       replication: openReplication({ catalog, clients, conditions: conditions.view, clock, jobs }),
       pairs: createPairsService({
         ...{ catalog, topology, clients, clock, add: pairs.add, refresh: pairs.refresh },
+        addDirectories: pairs.addDirectories,
         move: { catalog, topology, clients, clock, view: conditions.view, pace: movePace },
         dropAfterMs: settings.replication.moveGraceMs,
       }),
@@ -279,7 +282,11 @@ function memberStarter(
         waiting = resolve;
       });
       proc.send({ type: 'add-nodes', kind });
-      const { nodes, problem } = await within(systemClock, START_NODES_MS, answered);
+      const { nodes, problem } = await within(
+        systemClock,
+        kind === 'node' ? START_NODES_MS : START_DIRECTORIES_MS,
+        answered,
+      );
       if (problem !== undefined) throw new AdminError('Internal', `the new pair did not start: ${problem}`);
       return nodes;
     } finally {
@@ -314,7 +321,7 @@ async function untilMigrated(proc: MemberProcess, directories: Directories, pair
 
 /** Of a pair that has just been started. @throws when it does not come up in time */
 const migratePair = (proc: MemberProcess, directories: Directories, pair: PairId): Promise<void> =>
-  within(systemClock, START_NODES_MS, untilMigrated(proc, directories, pair));
+  within(systemClock, START_DIRECTORIES_MS, untilMigrated(proc, directories, pair));
 
 /** A port or a certificate that cannot be used is said in one line; everything else is a fault of ours. */
 async function opened<T>(
