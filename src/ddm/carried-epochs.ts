@@ -7,7 +7,9 @@
  * Where only one gateway could not reach it, the others carry the change within the age of their record (a second).
  */
 import type { Logger } from 'pino';
+import type { Clock } from '../base/clock.ts';
 import type { PairId } from '../base/ids.ts';
+import { within } from '../base/within.ts';
 import type { Conditions } from '../twin/condition.ts';
 import { CatalogUnavailable } from './catalog.ts';
 import { certain, type Directories } from './directories.ts';
@@ -20,6 +22,8 @@ const RAISE_PAIR_EPOCHS = statement('raise-pair-epochs');
 const LEARN_CONDITIONS = statement('learn-conditions');
 /** Of the question and of the answer on a new connection. */
 const GREETING_MS = 5_000;
+/** Reading the record first: a root pair that is away keeps nobody for longer from the others. */
+const RECORD_MS = 1_000;
 
 /** For the views of each directory. */
 const newsOf = ({ epoch, members }: Conditions) =>
@@ -31,12 +35,14 @@ const documentOf = ({ pairEpochs }: Conditions) => JSON.stringify(Object.fromEnt
 
 export class CarriedEpochs {
   readonly #directories: Directories;
+  readonly #clock: Clock;
   readonly #log: Pick<Logger, 'warn'>;
   readonly #carried = new Map<PairId, number>();
   #known: Conditions | null = null;
 
-  constructor(directories: Directories, log: Pick<Logger, 'warn'>) {
+  constructor(directories: Directories, clock: Clock, log: Pick<Logger, 'warn'>) {
     this.#directories = directories;
+    this.#clock = clock;
     this.#log = log;
   }
 
@@ -68,9 +74,8 @@ export class CarriedEpochs {
   /** Where the root pair does not answer, the directory is told what was known last. */
   async greet(pair: PairId, link: Link, read: () => Promise<Conditions>): Promise<void> {
     try {
-      this.#know(await read());
+      this.#know(await within(this.#clock, RECORD_MS, read()));
     } catch (error) {
-      if (!(error instanceof CatalogUnavailable)) throw error;
       this.#log.warn({ pair, err: error }, 'a directory is told epochs that may be old: the root is away');
     }
     if (!this.#known) return;

@@ -123,8 +123,11 @@ const resyncOf = (row: Row): ResyncState => ({
 const named = (subject: ConditionChange['subject']) =>
   subject.kind === 'member' ? { member: subject.member } : { center: subject.center };
 
-export function openConditions(directories: Directories, log: CatalogOptions['log']): ConditionRecord {
-  const epochs = new CarriedEpochs(directories, log);
+export function openConditions(
+  directories: Directories,
+  { clock, log }: Pick<CatalogOptions, 'clock' | 'log'>,
+): ConditionRecord {
+  const epochs = new CarriedEpochs(directories, clock, log);
   directories.greetWith((pair) => (link) => epochs.greet(pair, link, () => readRecord()));
   const carryEpochs = (conditions: Conditions) => epochs.carry(conditions);
 

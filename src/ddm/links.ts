@@ -148,7 +148,11 @@ export class Links {
   async #open(): Promise<Link> {
     const { pair, locator, clock, timeouts } = this.#o;
     const primary = locator.primary(pair);
-    if (!primary) throw new CatalogUnavailable(`nobody is known to answer for ${pair}`);
+    if (!primary) {
+      // Whoever answers next is greeted anew: much may have been decided meanwhile.
+      for (const link of this.#idle.splice(0)) link.close();
+      throw new CatalogUnavailable(`nobody is known to answer for ${pair}`);
+    }
     const address = addressOf(primary);
     for (let link = this.#idle.pop(); link; link = this.#idle.pop()) {
       if (link.usable && link.address === address) return link;

@@ -49,7 +49,7 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
     ...openUploads(directories, o, forget, shares),
     ...openQuotas(directories, shares),
     ...openHousekeeping(directories, o),
-    ...openConditions(directories, o.log),
+    ...openConditions(directories, o),
     ...openDirectoryHistory(directories),
     ...openRepairs(directories),
     ...openBlobs(directories),
