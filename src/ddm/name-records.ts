@@ -84,12 +84,12 @@ export function openNameSource(
     async settingDocuments() {
       const found = new Map<string, string>();
       for (const account of await accounts.listAccounts())
-        found.set(`account\0${account.id}`, JSON.stringify({ kind: 'account', account }));
+        found.set(`account\n${account.id}`, JSON.stringify({ kind: 'account', account }));
       for (const directory of directories.all())
         for (const row of await directory.read(QUOTA_RECORDS, [])) {
           const { subject, bytes_max: bytes, objects_max: objects } = row;
           const quota = { kind: 'quota', pair: directory.pair, subject, bytes, objects };
-          found.set(`quota\0${directory.pair}\0${String(subject)}`, JSON.stringify(quota));
+          found.set(`quota\n${directory.pair}\n${String(subject)}`, JSON.stringify(quota));
         }
       return found;
     },

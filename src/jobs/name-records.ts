@@ -22,16 +22,11 @@ import {
   recordId,
   type VersionName,
 } from '../ddm/name-source.ts';
-import { rankPairs } from '../dosm/placement.ts';
-import {
-  NAME_BODY_BYTES_MAX,
-  NAMES_BYTES_MAX,
-  type NameRecord,
-  type NodeNames,
-} from '../nodes/names-protocol.ts';
+import { NAME_BODY_BYTES_MAX, type NodeNames } from '../nodes/names-protocol.ts';
 import { type NodeClient, NodeError } from '../nodes/protocol.ts';
 import type { ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
+import { inPieces, layoutOf, nodePairs, type Placed, placedOn } from './name-placing.ts';
 
 export interface NameRecordsOptions {
   readonly source: NameSource &
@@ -72,24 +67,42 @@ const BATCHES_PER_RUN = 40;
 const MARK_EVERY_MS = 3_600_000;
 const MARKS_MAX = 24 * 30;
 const INVENTORY_PAGE = 1_000;
+/** How often the nodes are asked how far they know, and accounts and quotas compared with what the nodes were told. */
+const LOOK_EVERY_MS = 60_000;
+const SETTINGS_EVERY_MS = 5_000;
 
 class LeaseGone extends Error {}
-/** A record, and the key that it is placed by; null: on every node. */
-type Placed = NameRecord & { readonly at: { readonly bucket: string; readonly key: string } | null };
+/** What one gateway's runs know of each other. */
+export interface NameFeedMemory {
+  state: FeedState | null;
+  /** By the monotonic clock: until when the lease is certainly held; when nodes and settings were last looked at. */
+  leasedUntil: number;
+  lookedAt: number;
+  settingsAt: number;
+}
+export const newNameFeedMemory = (): NameFeedMemory => ({
+  state: null,
+  leasedUntil: Number.NEGATIVE_INFINITY,
+  lookedAt: Number.NEGATIVE_INFINITY,
+  settingsAt: Number.NEGATIVE_INFINITY,
+});
 
 /** One run; adds to `counts` as it goes. @throws what the catalog threw, and NodeError while a pair does not take records */
 export async function feedNames(
   o: NameRecordsOptions,
+  memory: NameFeedMemory,
   counts: NameRecordsCounts,
   signal: AbortSignal,
 ): Promise<void> {
   counts.isDrained = false;
   if (!o.isOurs()) return;
-  const state = await o.source.leaseNames(o.owner, o.leaseMs);
-  if (!state) return;
+  const run = new Run(o, memory, counts, signal);
   try {
-    await new Run(o, counts, signal, state).go();
+    // An idle feed writes nothing: the lease is renewed when half of it is over.
+    if (memory.leasedUntil - o.clock.monotonic() < o.leaseMs / 2) await run.renew();
+    await run.go();
   } catch (error) {
+    memory.leasedUntil = Number.NEGATIVE_INFINITY;
     if (error instanceof LeaseGone) return;
     if (error instanceof NodeError && error.kind === 'stale-epoch') await o.view.reload(error.epoch);
     throw error;
@@ -98,55 +111,71 @@ export async function feedNames(
 
 class Run {
   readonly #o: NameRecordsOptions;
+  readonly #memory: NameFeedMemory;
   readonly #counts: NameRecordsCounts;
   readonly #signal: AbortSignal;
-  #state: FeedState;
 
-  constructor(o: NameRecordsOptions, counts: NameRecordsCounts, signal: AbortSignal, state: FeedState) {
+  constructor(o: NameRecordsOptions, memory: NameFeedMemory, counts: NameRecordsCounts, signal: AbortSignal) {
     this.#o = o;
+    this.#memory = memory;
     this.#counts = counts;
     this.#signal = signal;
-    this.#state = state;
+  }
+
+  get #state(): FeedState {
+    if (!this.#memory.state) throw new LeaseGone();
+    return this.#memory.state;
   }
 
   async go(): Promise<void> {
     await this.#begin();
-    const { source } = this.#o;
-    for (const pair of source.feedPairs()) await source.openReader(pair, NAMES_READER, 'now');
+    const { source, clock } = this.#o;
+    const memory = this.#memory;
     let isDrained = true;
     for (const pair of source.feedPairs()) {
       if (!(await this.#walk(pair))) isDrained = false;
       else if (!(await this.#follow(pair))) isDrained = false;
     }
-    await this.#tellSettings();
+    if (clock.monotonic() - memory.settingsAt >= SETTINGS_EVERY_MS) {
+      await this.#tellSettings();
+      memory.settingsAt = clock.monotonic();
+    }
     if (isDrained) await this.#tidy();
     this.#counts.isDrained = isDrained;
   }
 
   async #save(change: Partial<FeedState>): Promise<void> {
     await this.#o.source.saveNames(this.#o.owner, change);
-    this.#state = { ...this.#state, ...change };
+    this.#memory.state = { ...this.#state, ...change };
   }
 
-  async #renew(): Promise<void> {
+  /** @throws {LeaseGone} */
+  async renew(): Promise<void> {
     this.#signal.throwIfAborted();
-    if (!(await this.#o.source.leaseNames(this.#o.owner, this.#o.leaseMs))) throw new LeaseGone();
+    const { source, owner, leaseMs, clock } = this.#o;
+    const askedAt = clock.monotonic();
+    this.#memory.state = await source.leaseNames(owner, leaseMs);
+    if (!this.#memory.state) throw new LeaseGone();
+    this.#memory.leasedUntil = askedAt + leaseMs;
   }
 
   /** A walk is due when there was none, when records have to lie elsewhere, and when the nodes are ahead of the catalog. */
   async #begin(): Promise<void> {
-    const { source, topology, log } = this.#o;
+    const { source, topology, log, clock } = this.#o;
+    const memory = this.#memory;
     const layout = layoutOf(topology);
-    const { floor, highest } = this.#state;
+    const isDue = this.#state.floor === 0 || layout !== this.#state.layout;
+    if (!isDue && clock.monotonic() - memory.lookedAt < LOOK_EVERY_MS) return;
+    for (const pair of source.feedPairs()) await source.openReader(pair, NAMES_READER, 'now');
     const known = await this.#highestOnNodes();
-    const isBehind = known > highest;
-    if (floor > 0 && layout === this.#state.layout && !isBehind) return;
-    // Who held the lease before may have taken a number since we looked.
-    if (isBehind && (await source.nextNameChange()) > known) return;
-    if (isBehind)
-      log.warn({ known, highest }, 'the nodes know later names than the catalog: all are written again');
+    // A number taken now is above all that this catalog ever gave.
+    const isBehind = known > this.#state.highest && (await source.nextNameChange()) <= known;
+    memory.lookedAt = clock.monotonic();
+    if (!isDue && !isBehind) return;
+    if (isBehind) log.warn({ known }, 'the nodes know later names than the catalog: all are written again');
     const next = await source.nextNameChange(known);
     await this.#save({ floor: next, trimmed: false, layout, told: {} });
+    memory.settingsAt = Number.NEGATIVE_INFINITY;
   }
 
   async #highestOnNodes(): Promise<number> {
@@ -182,7 +211,7 @@ class Run {
       const last = versions.at(-1);
       const done = versions.length < BATCH;
       place = { ...place, ...(last && { bucketId: last.bucketId, key: last.key, seq: last.seq }), done };
-      await this.#renew();
+      await this.renew();
       await source.saveWalk(pair, floor, place);
       if (done) return true;
     }
@@ -212,7 +241,7 @@ class Run {
       await this.#put(number, [
         everywhere({ id: recordId('position', pair), body: JSON.stringify(position) }),
       ]);
-      await this.#renew();
+      await this.renew();
       await source.advanceReader(pair, NAMES_READER, page.position);
       if (!page.more) return true;
     }
@@ -230,14 +259,28 @@ class Run {
       if (key !== undefined && versionId !== undefined)
         versions.set(`${bucketId}/${versionId}/${key}`, { bucketId, key, versionId, bucket });
     }
+    const placed: Unnumbered[] = [];
     const names = [...versions.values()];
-    const documents = await source.versionDocuments(pair, names);
-    const placed = documents.map((document, i) => ({
-      ...document,
-      at: { bucket: names[i]!.bucket, key: names[i]!.key },
-    }));
+    for (const [home, own] of await this.#byHome(pair, names)) {
+      const documents = await source.versionDocuments(home, own);
+      placed.push(...documents.map((document, i) => ({ ...document, at: placeOf(own[i]!) })));
+    }
     if (buckets.size === 0) return placed;
     return [...placed, ...(await source.bucketDocuments(pair, [...buckets])).map(everywhere)];
+  }
+
+  /** A bucket that has moved on since is where its versions are to be read: here they are gone, and not deleted. */
+  async #byHome<T extends VersionName>(pair: PairId, names: readonly T[]): Promise<ReadonlyMap<PairId, T[]>> {
+    const { source } = this.#o;
+    const pairs = source.feedPairs();
+    if (pairs.length === 1) return new Map([[pair, [...names]]]);
+    const homes = new Map<BucketId, PairId>();
+    for (const at of [...pairs.filter((other) => other !== pair), pair]) {
+      const ids = [...new Set(names.map(({ bucketId }) => bucketId))];
+      const there = await source.bucketDocuments(at, ids);
+      for (const [i, { body }] of there.entries()) if (body !== null) homes.set(ids[i]!, at);
+    }
+    return Map.groupBy(names, ({ bucketId }) => homes.get(bucketId) ?? pair);
   }
 
   async #tellSettings(): Promise<void> {
@@ -252,10 +295,10 @@ class Run {
     // Read again under the number, so that a higher one never brings older news.
     const now = await this.#o.source.settingDocuments();
     const placed = changed.map((name) =>
-      everywhere({ id: recordId(...name.split('\0')), body: now.get(name) ?? null }),
+      everywhere({ id: recordId(...name.split('\n')), body: now.get(name) ?? null }),
     );
     await this.#put(number, placed);
-    await this.#renew();
+    await this.renew();
     const still = changed.filter((name) => now.get(name) === documents.get(name));
     const next = { ...told };
     for (const name of still) {
@@ -273,7 +316,7 @@ class Run {
       if (body !== null && Buffer.byteLength(body) > NAME_BODY_BYTES_MAX)
         throw new RangeError(`the record of ${at?.bucket}/${at?.key} is larger than nodes take`);
       const record = { id, change: number, isDeleted: body === null, body: body ?? epitaph ?? '', at };
-      for (const pair of at ? placedOn(topology, at) : [...nodePairs(topology)].map((p) => p.id)) {
+      for (const pair of at ? placedOn(topology, at) : nodePairs(topology).map((p) => p.id)) {
         const some = byPair.get(pair) ?? [];
         byPair.set(pair, some);
         some.push(record);
@@ -337,7 +380,7 @@ class Run {
       this.#counts.released += unnamed.length;
       if (page.length < INVENTORY_PAGE) return;
       after = { after: page.at(-1)!.id };
-      await this.#renew();
+      await this.renew();
     }
   }
 }
@@ -345,38 +388,5 @@ class Run {
 type InventoryId = NonNullable<Parameters<NodeClient['inventory']>[0]['after']>;
 type Unnumbered = NameDocument & { readonly at: Placed['at'] };
 const everywhere = (document: NameDocument): Unnumbered => ({ ...document, at: null });
+const placeOf = ({ bucket, key }: { bucket: string; key: string }) => ({ bucket, key });
 const digestOf = (body: string): string => createHash('sha256').update(body).digest('base64url').slice(0, 16);
-
-const nodePairs = ({ pairs }: Pick<Topology, 'pairs'>) =>
-  [...pairs.values()].filter((pair) => pair.kind === 'node');
-const layoutOf = (topology: Pick<Topology, 'pairs'>): string =>
-  nodePairs(topology)
-    .map(({ id, weight }) => `${id}=${weight}`)
-    .sort()
-    .join(' ');
-
-/** The pair that is the record's; where all drain, the first of them. */
-function placedOn(
-  topology: Pick<Topology, 'pairs'>,
-  { bucket, key }: { bucket: string; key: string },
-): PairId[] {
-  const pairs = nodePairs(topology);
-  const [best] = rankPairs(pairs, { kind: 'object', bucket, key });
-  return [best ?? pairs[0]!.id];
-}
-
-/** Requests of about NAMES_BYTES_MAX. */
-function* inPieces(records: readonly Placed[]): Generator<NameRecord[]> {
-  let piece: NameRecord[] = [];
-  let bytes = 0;
-  for (const { at: _, ...record } of records) {
-    if (piece.length > 0 && bytes + record.body.length > NAMES_BYTES_MAX) {
-      yield piece;
-      piece = [];
-      bytes = 0;
-    }
-    piece.push(record);
-    bytes += record.body.length;
-  }
-  if (piece.length > 0) yield piece;
-}

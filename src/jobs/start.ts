@@ -11,7 +11,13 @@ import type { NodeClient } from '../nodes/protocol.ts';
 import type { ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
 import { type LoopCounts, startLoop } from './loop.ts';
-import { feedNames, type NameRecordsCounts, type NameRecordsOptions, newNameCounts } from './name-records.ts';
+import {
+  feedNames,
+  type NameRecordsCounts,
+  type NameRecordsOptions,
+  newNameCounts,
+  newNameFeedMemory,
+} from './name-records.ts';
 import { type ReapCounts, reapPending } from './reap-pending.ts';
 import { type ReclaimCounts, reclaim } from './reclaim.ts';
 import { type Replication, type ReplicationOptions, startReplication } from './replication.ts';
@@ -94,6 +100,7 @@ export function startJobs(options: JobsOptions): Jobs {
     : null;
   const { names } = options;
   const nameCounts = newNameCounts();
+  const nameMemory = newNameFeedMemory();
   // The reaper looks at them when keepUnnamedMs and its own graces are over.
   const keepUnnamedMs = Math.max(0, intervals.blobGraceMs - intentMs - pendingGraceMs);
   const namesLoop =
@@ -101,7 +108,7 @@ export function startJobs(options: JobsOptions): Jobs {
     startLoop({
       name: 'name-records',
       intervalMs: intervals.namesMs,
-      run: (signal) => feedNames({ ...names, clock, log, keepUnnamedMs }, nameCounts, signal),
+      run: (signal) => feedNames({ ...names, clock, log, keepUnnamedMs }, nameMemory, nameCounts, signal),
       ...{ clock, random, log },
     });
   return {

@@ -6,6 +6,7 @@
  *   pull         it pulls what it lacks
  *   handoffs     repairs that wait for it are carried home, until few are left or clients make new ones as fast
  *   audit        it is compared again, until both are equal or what differs is younger than the last look
+ *   (its records of names are made those of its twin: copy-names.ts)
  *   serving      compare-and-set in the record; then it and its twin are told
  *
  * The member receives no client's write meanwhile: what its twin gets has a handoff, or is queued as lag, in the same
@@ -19,6 +20,7 @@ import { NodeError, type NodeStatus } from '../../nodes/protocol.ts';
 import type { Pair } from '../../twin/topology.ts';
 import { type CarryDeps, carryHome, newCarryCounts } from './carry-home.ts';
 import { type DifferingRange, differingRanges, type Sides } from './compare.ts';
+import { copyNames } from './copy-names.ts';
 import type { Case } from './judge.ts';
 import { LeaseLost, ResyncLease } from './lease.ts';
 import { type Pass, runPass } from './pass.ts';
@@ -124,6 +126,9 @@ async function bringBack(run: Run): Promise<void> {
   await carryHandoffs(run);
   await lease.enter('audit');
   await audit(run);
+  assertValid(run);
+  const names = await copyNames(run.sides, epoch, run.signal);
+  if (names > 0) deps.log.info({ member: run.member, names }, 'resync: records of names are as on the twin');
   await serve(run, before);
 }
 
