@@ -9,9 +9,8 @@
 import pino from 'pino';
 import type { Random } from '../../src/base/clock.ts';
 import type { MemberId, PairId } from '../../src/base/ids.ts';
-import { type AgentClient, AgentRefused } from '../../src/launcher/agent-client.ts';
+import type { AgentClient } from '../../src/launcher/agent-client.ts';
 import { type AgentPoll, startAgentPoll } from '../../src/launcher/agent-poll.ts';
-import type { AgentRefusal, AgentStatus } from '../../src/launcher/agent-protocol.ts';
 import type { RoleRecord } from '../../src/launcher/agent-role.ts';
 import { createDirectoryFailover } from '../../src/launcher/directory-failover.ts';
 import type { DirectoryEvent } from '../../src/launcher/directory-history.ts';
@@ -19,15 +18,12 @@ import { DirectoryKeeper } from '../../src/launcher/directory-keeper.ts';
 import type { DirectoryRole, FromMember, Replication } from '../../src/launcher/messages.ts';
 import type { ServerAgent } from '../../src/launcher/server-watch.ts';
 import type { Pair } from '../../src/twin/topology.ts';
+import { lineTo } from './directory-line.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const A = 'directory-a5' as MemberId;
 export const B = 'directory-b5' as MemberId;
 const PAIR = { id: 'directory/5' as PairId, kind: 'directory', members: [A, B] } as unknown as Pair;
-const SETTINGS = {
-  directoryDeadlineMs: 5_000,
-  directoryLease: { leaseMs: 5_000, renewMs: 1_000, marginMs: 1_000 },
-};
 const log = pino({ level: 'silent' });
 const NEVER = new Promise<never>(() => {});
 
@@ -42,7 +38,7 @@ interface Server {
 class Crash extends Error {}
 
 /** One host: its disk, its server, its agent. */
-class Host {
+export class Host {
   readonly id: MemberId;
   readonly #world: PairWorld;
   record: string | null = null;
@@ -82,7 +78,10 @@ class Host {
         isFirst: this.id === A,
         client: this.#world.client(this.id, this.#world.twinOf(this.id), own.isAlive),
       },
-      settings: SETTINGS,
+      settings: {
+        directoryDeadlineMs: 5_000,
+        directoryLease: { leaseMs: this.#world.leaseMs, renewMs: 1_000, marginMs: 1_000 },
+      },
       roles: {
         read: () => (this.record === null ? null : (JSON.parse(this.record) as RoleRecord)),
         write: (record) => this.#write(JSON.stringify(record)),
@@ -158,6 +157,7 @@ class Host {
           this.folder = { ...this.folder, kind: 'primary', timeline: this.folder.timeline + 1 };
         const { synchronous, twin } = role;
         this.server = { kind: 'primary', synchronous, twin, visible: this.folder.entries.length };
+        if (promotes) world.checkPromotion(this);
         return;
       }
       const source = world.host(role.primary);
@@ -242,8 +242,11 @@ export class PairWorld {
   cut = false;
   #counter = 0;
 
-  constructor(random: Random) {
+  readonly leaseMs: number;
+
+  constructor(random: Random, leaseMs = 5_000) {
     this.random = random;
+    this.leaseMs = leaseMs;
     this.hosts = new Map([A, B].map((id) => [id, new Host(id, this)] as const));
     this.gateways = [A, B].map((side) => new Gateway(side, this));
   }
@@ -253,45 +256,8 @@ export class PairWorld {
   twinOf = (id: MemberId): MemberId => (id === A ? B : A);
   canReach = (from: MemberId, to: MemberId): boolean => from === to || !this.cut;
 
-  /** From the host or gateway on that side to an agent. */
-  client(from: MemberId, to: MemberId, isAlive: () => boolean): AgentClient {
-    const call = async <T>(
-      ask: (keeper: DirectoryKeeper) => T | Promise<T>,
-      deadlineMs = 1_000,
-    ): Promise<Exclude<T, AgentRefusal>> => {
-      const host = this.host(to);
-      const deadline = this.clock.sleep(deadlineMs).then(() => {
-        throw new Error(`no answer within ${deadlineMs} ms`);
-      });
-      const answered = (async () => {
-        await this.clock.sleep(this.random() * 20);
-        if (!this.canReach(from, to)) await NEVER;
-        await host.awake();
-        const { keeper } = host;
-        if (!keeper) throw new Error('refused');
-        const answer = await ask(keeper);
-        await host.awake();
-        await this.clock.sleep(this.random() * 20);
-        if (!this.canReach(from, to) || host.keeper !== keeper) await NEVER;
-        return answer;
-      })();
-      answered.catch(() => {});
-      deadline.catch(() => {});
-      const answer = await Promise.race([answered, deadline]).finally(() => this.host(from).awake());
-      if (!isAlive()) await NEVER;
-      if (typeof answer === 'string') throw new AgentRefused(to, answer as AgentRefusal);
-      return answer as Exclude<T, AgentRefusal>;
-    };
-    return {
-      member: to,
-      status: () => call<AgentStatus>((keeper) => keeper.status()),
-      setSynchronous: (order) => call((keeper) => keeper.setSynchronous(order), 8_000),
-      takeOver: (order) => call((keeper) => keeper.takeOver(order), 8_000),
-      giveUp: (order) => call((keeper) => keeper.giveUp(order), 40_000),
-      lease: (order) => call((keeper) => keeper.lease(order)),
-      search: () => NEVER,
-    };
-  }
+  client = (from: MemberId, to: MemberId, isAlive: () => boolean): AgentClient =>
+    lineTo(this, { from, to, isAlive });
 
   /** The standby that streams from this server now. */
   #streamOf(host: Host): Host | null {
@@ -349,6 +315,17 @@ export class PairWorld {
         `at ${this.clock.monotonic()}: ${named.member} (term ${named.term}) showed no ${missing[0]} to ${side}`,
       );
     for (const entry of seen) this.#shown.add(entry);
+  }
+
+  /** At that moment nobody may take a server that still runs for the primary. */
+  checkPromotion({ id }: Host): void {
+    for (const { poll, side } of this.gateways) {
+      const other = poll.primary(PAIR.id)?.member;
+      if (other && other !== id && this.host(other).server?.kind === 'primary')
+        this.violations.push(
+          `at ${this.clock.monotonic()}: ${id} was promoted while the gateway at ${side} trusts ${other}`,
+        );
+    }
   }
 
   write(gateway: Gateway): void {
