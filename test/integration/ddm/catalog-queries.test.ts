@@ -191,7 +191,11 @@ describe('the queries of docs/catalog.md', () => {
 
   for (const [title, answer] of Object.entries(ANSWERS))
     it(title, async () => {
-      assert.deepEqual(sorted(await ask(QUERIES.get(title)!)), sorted(answer));
+      // The feed shows a change once nothing that began before it is under way, autovacuum neither.
+      const until = performance.now() + 20_000;
+      let rows = await ask(QUERIES.get(title)!);
+      while (rows.length < answer.length && performance.now() < until) rows = await ask(QUERIES.get(title)!);
+      assert.deepEqual(sorted(rows), sorted(answer));
     });
 
   it('Oldest objects', async () => {
