@@ -33,6 +33,7 @@ import { DigestTreeBuilder, digest } from '../../../src/nodes/digest-tree.ts';
 import type { NodeStatus } from '../../../src/nodes/protocol.ts';
 import { startNode } from '../../../src/nodes/server.ts';
 import { runCommand, type Store, startStore } from '../../harness/store.ts';
+import { antipode } from './cluster-kit.ts';
 import { BUCKET, bytesOf, clientOf, MIB, sha256 } from './store-kit.ts';
 
 /** Rubbish goes at once. */
@@ -143,7 +144,20 @@ async function seen(): Promise<unknown> {
   return { Versions, DeleteMarkers, facts, Status, TagSet, Buckets };
 }
 
+/** Accounts and quotas, as the operator is shown them. */
+async function settings(): Promise<unknown> {
+  const users = await antipode(store, 'user', 'list', '--json');
+  const quotas = await Promise.all([
+    antipode(store, 'bucket', 'quota', 'second', '--json'),
+    antipode(store, 'user', 'quota', 'alice', '--json'),
+  ]);
+  assert.deepEqual([users.code, ...quotas.map(({ code }) => code)], [0, 0, 0], users.stderr);
+  return [users.stdout, ...quotas.map(({ stdout }) => stdout)].map((text) => JSON.parse(text) as unknown);
+}
+
 async function fill(): Promise<void> {
+  assert.equal((await antipode(store, 'user', 'create', 'alice', '--email', 'a@example.org')).code, 0);
+  assert.equal((await antipode(store, 'user', 'quota', 'alice', '--objects', '7')).code, 0);
   await s3.send(new CreateBucketCommand({ Bucket: BUCKET, ObjectLockEnabledForBucket: true }));
   await s3.send(new CreateBucketCommand({ Bucket: 'second' }));
   await s3.send(
@@ -182,6 +196,9 @@ async function fill(): Promise<void> {
   await s3.send(new PutObjectCommand({ Bucket: 'second', Key: 'over', Body: 'after' }));
   await s3.send(new PutObjectCommand({ Bucket: 'second', Key: 'gone', Body: 'gone' }));
   await s3.send(new DeleteObjectCommand({ Bucket: 'second', Key: 'gone' }));
+  assert.equal((await antipode(store, 'bucket', 'quota', 'second', '--bytes', '1MB')).code, 0);
+  // The last of the settings: nodes that have been told of it have been told of all.
+  assert.equal((await antipode(store, 'user', 'create', 'bob')).code, 0);
 }
 
 interface Rebuilt {
@@ -214,7 +231,7 @@ async function rebuild(...flags: string[]): Promise<Rebuilt> {
 async function untilTold(): Promise<void> {
   for (let tries = 0; ; tries += 1) {
     const { summary, lines } = await rebuild('--diff');
-    if (summary.differences === 0 && summary.versions >= VERSIONS) return;
+    if (summary.differences === 0 && summary.versions >= VERSIONS && summary.accounts === ACCOUNTS) return;
     assert.ok(tries < 60, JSON.stringify(lines));
     assert.equal(summary.unexplained, 0, JSON.stringify(lines));
     await sleep(200);
@@ -222,6 +239,8 @@ async function untilTold(): Promise<void> {
 }
 /** In both buckets, delete markers too. */
 const VERSIONS = 10;
+/** And the root account. */
+const ACCOUNTS = 3;
 
 describe('a store whose directories are both lost', () => {
   const held = new Map<string, number>();
@@ -231,7 +250,7 @@ describe('a store whose directories are both lost', () => {
     await begin();
     await fill();
     await untilTold();
-    before = await seen();
+    before = [await seen(), await settings()];
     await store.kill({ keep: true });
     await leavePending();
   });
@@ -279,7 +298,7 @@ describe('a store whose directories are both lost', () => {
     for (let tries = 0; ; tries += 1) {
       try {
         await s3.send(new ListBucketsCommand({}));
-        assert.deepEqual(await seen(), before);
+        assert.deepEqual([await seen(), await settings()], before);
         break;
       } catch (error) {
         // The nodes are admitted by the next probe.
