@@ -24,6 +24,9 @@ class Host {
   patroni: { lock: boolean; config: PatroniConfig } | null = { lock: false, config: STRICT };
   postgres: ServerState | null = STANDBY;
   confirms = false;
+  hangs = false;
+  /** Of its Patroni, where it differs from its Postgres. */
+  says: number | null = null;
   leads(timeline: number): void {
     this.patroni = { lock: true, config: STRICT };
     this.postgres = { ...PRIMARY, timeline };
@@ -58,7 +61,7 @@ function watch(decider: ExternalPair['decider'], hosts: { a: Host; b: Host }) {
   const answerOf = (host: Host): PatroniAnswer => ({
     ...{ askedAt: clock.monotonic(), lock: host.patroni!.lock, unlocked: false, running: true },
     ...{ primary: !host.postgres?.standby, syncStandby: !host.patroni!.lock },
-    ...{ timeline: host.postgres?.timeline ?? 1 },
+    ...{ timeline: host.says ?? host.postgres?.timeline ?? 1 },
     // Its loop turns every two seconds.
     ...{ seenS: Math.floor(clock.now() / 2_000) * 2, dateS: Math.floor(clock.now() / 1_000) },
   });
@@ -72,6 +75,7 @@ function watch(decider: ExternalPair['decider'], hosts: { a: Host; b: Host }) {
     }),
     patroniOf: ({ host }) => ({
       ask: async () => {
+        while (of(host).hangs) await clock.sleep(50);
         if (!of(host).patroni) throw new Error('connect ECONNREFUSED');
         return { answer: answerOf(of(host)), config: of(host).patroni!.config };
       },
@@ -109,6 +113,19 @@ describe('servers under Patroni', () => {
     for (; made.primary() !== null; await pass(100)) assert.ok(clock.monotonic() < silentAt + 20_000);
     assert.equal(made.describe().directory?.condition, 'lost');
     assert.match(made.describe().members[0]!.reason!, /its Patroni: connect ECONNREFUSED/);
+  });
+  it('have no primary when its word has run out, also while a question hangs', async () => {
+    const hosts = pairOf();
+    const { made, pass } = watch('patroni', hosts);
+    await pass(10_000);
+    hosts.a.hangs = true;
+    hosts.b.hangs = true;
+    await pass(10_000);
+    assert.equal(made.primary()?.member, A);
+    await pass(10_000);
+    assert.equal(made.primary(), null);
+    hosts.a.hangs = false;
+    hosts.b.hangs = false;
   });
   it('follow a new leader at once, of a later timeline, whatever the old one says', async () => {
     const hosts = pairOf();
@@ -161,6 +178,11 @@ describe('servers under Patroni', () => {
     assert.equal(made.primary(), null);
     assert.match(made.describe().members[0]!.reason!, /synchronous_commit is on/);
     hosts.a.leads(1);
+    hosts.a.says = 2;
+    await pass(5_000);
+    assert.equal(made.primary(), null);
+    assert.match(made.describe().members[0]!.reason!, /do not agree/);
+    hosts.a.says = null;
     await pass(5_000);
     assert.equal(made.primary()?.member, A);
   });
@@ -202,6 +224,24 @@ describe('servers of another decider', () => {
     await pass(2_500);
     assert.equal(made.primary(), null);
     assert.match(refusals[0]!, /directory-a5 \(host-a:5432\): its commits wait for no standby/);
+  });
+  it('end no gateway that has run: what is wrong later is a reason for 503', async () => {
+    const hosts = pairOf();
+    const { made, pass, refusals } = watch('external', hosts);
+    await pass(3_000);
+    hosts.a.postgres = { ...PRIMARY, synchronousStandbys: '' };
+    await pass(3_000);
+    assert.equal(made.primary(), null);
+    assert.deepEqual(refusals, []);
+  });
+  it('show a standby that does not answer as suspect, though commits reach it', async () => {
+    const hosts = pairOf();
+    const { made, pass } = watch('external', hosts);
+    await pass(3_000);
+    hosts.b.postgres = null;
+    await pass(LEASE_MS + 2_000);
+    assert.equal(made.primary()?.member, A);
+    assert.match(made.describe().members[1]!.reason!, /ECONNREFUSED/);
   });
   it('may be one alone, if it is said: degraded, and never longer than it answers', async () => {
     const hosts = pairOf();
