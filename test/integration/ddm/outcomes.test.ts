@@ -92,7 +92,9 @@ describe('outcomes of commits beside a synchronous standby', { skip }, () => {
     const kit = await catalogWith({});
     await kit.put(bucketId, 'plain');
     assert.equal(await rowsOnStandby('plain'), 1);
-    assert.deepEqual(await kit.catalog.status(), [{ pair: ROOT, writable: true, synchronous: true }]);
+    assert.deepEqual(await kit.catalog.status(), [
+      { pair: ROOT, writable: true, synchronous: true, epoch: 1 },
+    ]);
   });
 
   it('is unknown while the standby is frozen, and nothing is shown meanwhile', async () => {
