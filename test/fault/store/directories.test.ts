@@ -29,8 +29,8 @@ async function insist<T>(act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {
-      const { code = '' } = error as { code?: string };
-      if (!['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code) || performance.now() > until) throw error;
+      const isDown = /ECONNREFUSED|ECONNRESET|EPIPE|socket hang up|aborted/.test(String(error));
+      if (!isDown || performance.now() > until) throw error;
     }
     await sleep(100);
   }
@@ -78,11 +78,11 @@ class Writer {
     }
   }
   async read(Key: string): Promise<void> {
-    const got = await this.#s3.send(new GetObjectCommand({ Bucket: this.#bucket, Key }));
-    assert.ok(
-      Buffer.from(await got.Body!.transformToByteArray()).equals(this.keys.get(Key)!),
-      `${Key} is old`,
-    );
+    const bytes = await insist(async () => {
+      const got = await this.#s3.send(new GetObjectCommand({ Bucket: this.#bucket, Key }));
+      return Buffer.from(await got.Body!.transformToByteArray());
+    });
+    assert.ok(bytes.equals(this.keys.get(Key)!), `${Key} is old`);
   }
   async list(): Promise<void> {
     const query = { Bucket: this.#bucket, Prefix: `${this.#name}/` };
