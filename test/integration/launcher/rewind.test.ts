@@ -31,6 +31,7 @@ function start(binaries: PostgresBinaries, dir: string, port: number, upstream?:
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
+    fsync: 'off',
     ...(upstream === undefined
       ? {}
       : {
