@@ -1,25 +1,17 @@
 /** What the catalog promises, on Debian's Postgres 15: the same test files, with that server's programs. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 const BIN = '/usr/lib/postgresql/15/bin';
 const ROOT = join(import.meta.dirname, '../../..');
-const FILES = [
-  ...[
-    'migrate',
-    'migrate-data',
-    'catalog-contract',
-    'cluster',
-    'listing-cost',
-    'scale',
-    'references',
-    'usage',
-  ],
-  ...['buckets', 'connections', 'locks', 'outcomes'],
-].map((name) => `test/integration/ddm/${name}.test.ts`);
+/** Their plans differ between versions; the histories take minutes. */
+const LEFT_OUT = ['plans.test.ts', 'histories.test.ts'];
+const FILES = globSync('test/integration/ddm/*.test.ts', { cwd: ROOT })
+  .filter((file) => !LEFT_OUT.some((name) => file.endsWith(name)))
+  .sort();
 const missing = existsSync(join(BIN, 'postgres')) ? false : `${BIN} missing: apt-get install postgresql-15`;
 
 describe('the catalog on Postgres 15', { skip: missing }, () => {
