@@ -195,7 +195,16 @@ describe('members of a deployment, each from its own file', () => {
     assert.equal(role('directory-b5').role, 'primary');
     assert.equal(role('directory-b5').term, 2);
     for (const gateway of GATEWAYS) {
-      assert.equal(await get(gateway, 'before the takeover'), 'acknowledged');
+      // It asks the agents once a second; after so long without a primary nobody is kept waiting any more.
+      await deployment.until(`${gateway} follows`, () =>
+        get(gateway, 'before the takeover').then(
+          (text) => text === 'acknowledged',
+          (error: unknown) => {
+            assert.equal(statusCode(error), 503);
+            return false;
+          },
+        ),
+      );
       await put(gateway, `${gateway} after the takeover`, 'x');
     }
     await roundTrip('on the twin');
