@@ -223,6 +223,30 @@ describe('a bucket that moves', () => {
     await o.close();
   });
 
+  it('is never read where it was, while its rows are still there', async () => {
+    const o = await openPair();
+    const { bucket, kit, open } = await fullBucket(o, HERE);
+    const { id, name } = bucket;
+    await sightOf(o, id, name, 2);
+    const steps: string[] = [];
+    mustBeDone(await o.catalogs[0].startBucketMove({ name, to: THERE, decidedBy: 'test' }));
+    await o.carryOn(undefined, steps);
+    mustBeDone(await o.catalogs[0].startBucketMove({ name, to: HERE, decidedBy: 'test' }));
+    await sightOf(o, id, name, 2);
+    const purge = steps.findIndex((step) => step.startsWith('purge-bucket'));
+    await assert.rejects(o.carryOn(purge + 1), Killed);
+    assert.ok((await o.rows(1, 'SELECT FROM antipode.version')).length > 5, 'the rows are still there');
+    const { versionId } = await kit.put(id, 'plain');
+    mustBeDone(await o.catalogs[0].abortUpload(id, open.key, open.uploadId));
+    const [, , unaware] = o.catalogs;
+    assert.equal((await unaware.findVersion(id, 'plain'))?.versionId, versionId);
+    assert.ok((await new Kit(unaware).versions(id)).includes(`plain@${versionId}*`));
+    assert.equal(await unaware.findUpload(id, open.key, open.uploadId), null);
+    await o.carryOn();
+    await o.audit();
+    await o.close();
+  });
+
   it('gets there however often its mover is killed, before whatever step', async () => {
     const o = await openPair();
     const { bucket } = await fullBucket(o, HERE);
