@@ -11,6 +11,8 @@ CREATE TABLE root.name_feed (
   -- Every version is written again under higher numbers (a walk through each directory); then what is below is forgotten.
   floor        bigint NOT NULL DEFAULT 0,
   trimmed      boolean NOT NULL DEFAULT false,
+  -- The catalog was restored to an earlier point, or rebuilt: confirmed blobs without a name are still to be found.
+  restored     boolean NOT NULL DEFAULT false,
   -- The pairs and weights by which records are placed.
   layout       text NOT NULL DEFAULT '',
   -- Digests of the accounts and quotas that the nodes have been told, by the name of the record.
@@ -110,7 +112,7 @@ CREATE FUNCTION root.restore_bucket_names(docs jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   DELETE FROM root.bucket_name;
-  UPDATE root.name_feed SET floor = 0, trimmed = false, told = '{}', marks = '[]';
+  UPDATE root.name_feed SET floor = 0, trimmed = false, restored = true, told = '{}', marks = '[]';
   INSERT INTO root.bucket_name (name, bucket_id, owner, directory, state, created_at) OVERRIDING SYSTEM VALUE
   SELECT d->'bucket'->>'name', (d->'bucket'->>'id')::bigint, d->'bucket'->>'owner', d->>'directory', 'ready',
          (d->'bucket'->>'created_at')::timestamptz

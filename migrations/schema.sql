@@ -521,6 +521,7 @@ TABLE root.name_feed (
   leased_until timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
   floor bigint NOT NULL DEFAULT 0,
   trimmed boolean NOT NULL DEFAULT false,
+  restored boolean NOT NULL DEFAULT false,
   layout text NOT NULL DEFAULT ''::text,
   told jsonb NOT NULL DEFAULT '{}'::jsonb,
   marks jsonb NOT NULL DEFAULT '[]'::jsonb,
@@ -4357,7 +4358,7 @@ CREATE OR REPLACE FUNCTION root.restore_bucket_names(docs jsonb)
 AS $function$
 BEGIN
   DELETE FROM root.bucket_name;
-  UPDATE root.name_feed SET floor = 0, trimmed = false, told = '{}', marks = '[]';
+  UPDATE root.name_feed SET floor = 0, trimmed = false, restored = true, told = '{}', marks = '[]';
   INSERT INTO root.bucket_name (name, bucket_id, owner, directory, state, created_at) OVERRIDING SYSTEM VALUE
   SELECT d->'bucket'->>'name', (d->'bucket'->>'id')::bigint, d->'bucket'->>'owner', d->>'directory', 'ready',
          (d->'bucket'->>'created_at')::timestamptz

@@ -101,6 +101,7 @@ const textOf = (body: unknown): string | null => (typeof body === 'string' ? bod
 const feedStateOf = (row: Row): FeedState => ({
   floor: Number(row.floor),
   trimmed: row.trimmed === true,
+  restored: row.restored === true,
   layout: String(row.layout),
   told: row.told as FeedState['told'],
   marks: row.marks as FeedState['marks'],

@@ -30,6 +30,8 @@ export interface NameDocument {
 export interface FeedState {
   readonly floor: number;
   readonly trimmed: boolean;
+  /** The catalog is of an earlier time than the nodes: what nobody names any more is still to be found. */
+  readonly restored: boolean;
   readonly layout: string;
   readonly told: Readonly<Record<string, string>>;
   readonly marks: readonly { readonly number: number; readonly at: number }[];

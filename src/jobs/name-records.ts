@@ -174,7 +174,8 @@ class Run {
     if (!isDue && !isBehind) return;
     if (isBehind) log.warn({ known }, 'the nodes know later names than the catalog: all are written again');
     const next = await source.nextNameChange(known);
-    await this.#save({ floor: next, trimmed: false, layout, told: {} });
+    const restored = isBehind || this.#state.restored;
+    await this.#save({ floor: next, trimmed: false, restored, layout, told: {} });
     memory.settingsAt = Number.NEGATIVE_INFINITY;
   }
 
@@ -352,8 +353,9 @@ class Run {
       members.every((c) => this.#o.view.stateOf(c.member) === 'serving');
     if (!this.#state.trimmed && all) {
       for (const client of members) await client.trimNames({ below: this.#state.floor });
-      for (const client of members) await this.#releaseUnnamed(client);
-      await this.#save({ trimmed: true });
+      // At other times whoever moves or reclaims blobs has them in hand.
+      if (this.#state.restored) for (const client of members) await this.#releaseUnnamed(client);
+      await this.#save({ trimmed: true, restored: false });
     }
     const now = this.#o.clock.now();
     const { marks } = this.#state;
