@@ -49,8 +49,6 @@ const SLOW = [
   'history/s3-history',
   'deploy/members',
   'system/tour',
-  'store/gateway-phases',
-  'store/name-search',
   'store/lost-directories',
   'store/directories',
   'launcher/promotion',

@@ -1,5 +1,5 @@
 /**
- * 120 seeded schedules of whole deployments (test/world/outage.ts): several gateways, nodes and disks through kills, stops,
+ * 60 seeded schedules of whole deployments (test/world/outage.ts): several gateways, nodes and disks through kills, stops,
  * cut lines, lost disks, declarations, handoffs and resyncs. test/long runs many more. Replay one, with its trace:
  * WORLD_SEED=123 WORLD_TRACE=trace.txt node --test test/unit/dosm/schedules-failover.test.ts
  */
@@ -10,7 +10,7 @@ import { runOutages, seedsFrom } from '../../world/outages.ts';
 import { INCIDENTS } from '../../world/storm.ts';
 
 const single = process.env.WORLD_SEED;
-const COUNT = Number(process.env.WORLD_SCHEDULES ?? 120);
+const COUNT = Number(process.env.WORLD_SCHEDULES ?? 60);
 /** What a world without which would prove nothing has seen. */
 const MUST_HAPPEN = [
   ...['puts', 'gets', 'deletes', 'refused', 'unknown', 'notThere', 'duplicate', 'strike'],

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import pg from 'pg';
-import type { LocateReport } from '../../../src/admin/api.ts';
-import type { PairId } from '../../../src/base/ids.ts';
-import { directoryForName } from '../../../src/ddm/directories.ts';
-import { type Store, startStore } from '../../harness/store.ts';
-import { adminOf, antipode } from './cluster-kit.ts';
-import { clientOf } from './store-kit.ts';
+import type { LocateReport } from '../../src/admin/api.ts';
+import type { PairId } from '../../src/base/ids.ts';
+import { directoryForName } from '../../src/ddm/directories.ts';
+import { adminOf, antipode } from '../fault/store/cluster-kit.ts';
+import { clientOf } from '../fault/store/store-kit.ts';
+import { type Store, startStore } from '../harness/store.ts';
 
 const PAIRS = ['directory/5', 'directory/6'] as PairId[];
 

@@ -20,13 +20,22 @@ import {
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import pg from 'pg';
-import { readPasswords } from '../../../src/launcher/secrets.ts';
-import type { NodeClient } from '../../../src/nodes/protocol.ts';
-import { auditOf } from '../../harness/audit.ts';
-import { signalTree } from '../../harness/process-tree.ts';
-import { type Store, startStore } from '../../harness/store.ts';
-import { antipode, nodeClientOf } from './cluster-kit.ts';
-import { BUCKET, bytesOf, clientOf, filesOf, getInSteps, MIB, sha256, until } from './store-kit.ts';
+import { readPasswords } from '../../src/launcher/secrets.ts';
+import type { NodeClient } from '../../src/nodes/protocol.ts';
+import { antipode, nodeClientOf } from '../fault/store/cluster-kit.ts';
+import {
+  BUCKET,
+  bytesOf,
+  clientOf,
+  filesOf,
+  getInSteps,
+  MIB,
+  sha256,
+  until,
+} from '../fault/store/store-kit.ts';
+import { auditOf } from '../harness/audit.ts';
+import { signalTree } from '../harness/process-tree.ts';
+import { type Store, startStore } from '../harness/store.ts';
 
 const NODES = ['node-a11', 'node-b11'] as const;
 const PRIMARY = 'directory-a5';

@@ -9,14 +9,14 @@ import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { CreateBucketCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import type { BlobReport, LocateReport } from '../../../src/admin/api.ts';
-import { systemClock } from '../../../src/base/clock.ts';
-import { type MemberId, parseBlobId } from '../../../src/base/ids.ts';
-import { createNodeClient } from '../../../src/nodes/client.ts';
-import { type Store, startStore } from '../../harness/store.ts';
-import { BUCKET, bytesOf, clientOf, getInSteps, until } from './store-kit.ts';
+import type { BlobReport, LocateReport } from '../../src/admin/api.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { type MemberId, parseBlobId } from '../../src/base/ids.ts';
+import { createNodeClient } from '../../src/nodes/client.ts';
+import { BUCKET, bytesOf, clientOf, getInSteps, until } from '../fault/store/store-kit.ts';
+import { type Store, startStore } from '../harness/store.ts';
 
-const ANTIPODE = resolve(import.meta.dirname, '../../../bin/antipode.js');
+const ANTIPODE = resolve(import.meta.dirname, '../../bin/antipode.js');
 const NODES = ['node-a11', 'node-a12', 'node-b11', 'node-b12'] as const;
 const SIZE = 300_000;
 
