@@ -21,7 +21,7 @@ const TIMEOUTS = {
 /** Says where it ran, once nobody holds the lock. */
 const WHO = {
   name: 'who',
-  text: 'SELECT current_database() AS db, pg_backend_pid() AS pid FROM (SELECT pg_advisory_xact_lock_shared(1))',
+  text: 'SELECT current_database() AS db, pg_backend_pid() AS pid FROM (SELECT pg_advisory_xact_lock_shared(1)) AS lock',
 };
 type Who = { db: string; pid: number };
 
@@ -135,7 +135,7 @@ describe('a primary that loses its office while it is asked', () => {
   it('a failure that it reports is no answer either', async () => {
     const fails = {
       name: 'fails',
-      text: `SELECT 1 / (current_database() <> 'here')::int AS n FROM (${WHO.text})`,
+      text: `SELECT 1 / (current_database() <> 'here')::int AS n FROM (${WHO.text}) AS who`,
     };
     const rows = await held(
       ADVISORY,
