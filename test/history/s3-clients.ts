@@ -68,19 +68,44 @@ export class HistoryOfBucket {
     return [...this.#bodies.keys()];
   }
 
-  /** @throws {Error} when no order of the calls explains every answer */
+  /**
+   * Each key by itself, with what listings showed of it, and then all keys at once. With many unknown outcomes that last
+   * search may grow beyond its bound: then the keys' own orders are what has been shown (counted as `judged by keys`).
+   * @throws {Error} when no order of the calls explains every answer
+   */
   judge(): number {
-    const result = linearize(REGISTERS, {}, this.events);
+    let tried = 0;
+    for (const key of HISTORY_KEYS) tried += this.#judge(ofKey(this.events, key));
+    try {
+      return tried + this.#judge(this.events);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.count('judged by keys');
+      return tried;
+    }
+  }
+
+  #judge(events: readonly Recorded<RegisterEvent>[]): number {
+    const result = linearize(REGISTERS, {}, events);
     if (result.holds) return result.tried;
     throw new Error(
       [
         `no order of these calls explains every answer (bucket ${this.bucket})`,
         'place in the longest order found | begin–end | call',
-        ...linesOf(this.events, result.placed),
+        ...linesOf(events, result.placed),
         `state there: ${JSON.stringify(result.state)}`,
       ].join('\n'),
     );
   }
+}
+
+/** What is said of one key; a listing shows it or does not. */
+function ofKey(events: readonly Recorded<RegisterEvent>[], key: string): readonly Recorded<RegisterEvent>[] {
+  return events.flatMap((one): Recorded<RegisterEvent>[] => {
+    const { event } = one;
+    if (event.op === 'list') return [{ ...one, event: { op: 'get', key, shown: event.shown[key] ?? null } }];
+    return event.key === key ? [one] : [];
+  });
 }
 
 /** The answers that leave nothing open; everything else may have happened. */

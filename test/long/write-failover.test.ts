@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { BlobRef } from '../../../src/ddm/catalog.ts';
-import { BytesUnavailable } from '../../../src/dosm/dosm.ts';
-import { piecesOf, writeRequest } from '../../world/world.ts';
-import { type Rig, type Site, sha256, startRig } from './fixture.ts';
+import type { BlobRef } from '../../src/ddm/catalog.ts';
+import { BytesUnavailable } from '../../src/dosm/dosm.ts';
+import { type Rig, type Site, sha256, startRig } from '../integration/dosm/fixture.ts';
+import { piecesOf, writeRequest } from '../world/world.ts';
 
 const MIB = 1024 * 1024;
 const large = randomBytes(24 * MIB + 4_321);

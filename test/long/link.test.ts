@@ -14,11 +14,11 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import type { StatusReport } from '../../../src/admin/api.ts';
-import { Deployment, DIRECTORIES, GATEWAYS, NODES } from '../../harness/deployment.ts';
-import { NetLab, netnsProblem } from '../../harness/netns.ts';
-import { type Door, openDoor } from '../../harness/ns-door.ts';
-import { bytesOf } from '../store/store-kit.ts';
+import type { StatusReport } from '../../src/admin/api.ts';
+import { bytesOf } from '../fault/store/store-kit.ts';
+import { Deployment, DIRECTORIES, GATEWAYS, NODES } from '../harness/deployment.ts';
+import { NetLab, netnsProblem } from '../harness/netns.ts';
+import { type Door, openDoor } from '../harness/ns-door.ts';
 
 const problem = netnsProblem();
 const SETTINGS = {
