@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { BlobRef } from '../../../src/ddm/catalog.ts';
-import { BytesUnavailable } from '../../../src/dosm/dosm.ts';
-import { type Rig, type Site, sha256, startRig } from './fixture.ts';
+import type { BlobRef } from '../../src/ddm/catalog.ts';
+import { BytesUnavailable } from '../../src/dosm/dosm.ts';
+import { type Rig, type Site, sha256, startRig } from '../integration/dosm/fixture.ts';
 
 const MIB = 1024 * 1024;
 /** More than what kernel buffers hold on the way, so that a failure in mid-body is one. */

@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { MemberId } from '../../../src/base/ids.ts';
-import { stopSharedServer } from '../../harness/postgres.ts';
-import { A11, B11, FailbackRig, type Gateway } from './failback-rig.ts';
+import type { MemberId } from '../../src/base/ids.ts';
+import { stopSharedServer } from '../harness/postgres.ts';
+import { A11, B11, FailbackRig, type Gateway } from '../integration/dosm/failback-rig.ts';
 
 after(stopSharedServer);
 

@@ -16,10 +16,10 @@ import {
   type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import type { NodePairReport } from '../../../src/admin/pairs-api.ts';
-import { type Store, startStore } from '../../harness/store.ts';
-import { antipode } from './cluster-kit.ts';
-import { BUCKET, bytesOf, clientOf, getInSteps, MIB, until } from './store-kit.ts';
+import type { NodePairReport } from '../../src/admin/pairs-api.ts';
+import { antipode } from '../fault/store/cluster-kit.ts';
+import { BUCKET, bytesOf, clientOf, getInSteps, MIB, until } from '../fault/store/store-kit.ts';
+import { type Store, startStore } from '../harness/store.ts';
 
 const SETTINGS = {
   monitor: { probeMs: 200 },
