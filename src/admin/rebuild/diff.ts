@@ -14,7 +14,7 @@ import type { RebuildLine } from './report.ts';
 
 export interface DiffDeps extends Omit<RebuildDeps, 'catalog'> {
   readonly catalog: RebuildDeps['catalog'] &
-    Pick<ChangeFeed, 'readChanges' | 'feedPairs'> &
+    Pick<ChangeFeed, 'readChanges' | 'feedPairs' | 'listReaders' | 'feedStart'> &
     Pick<NameSource, 'walkVersions'>;
   /** The consumer of the outbox that tells the nodes. */
   readonly reader: string;
@@ -121,11 +121,16 @@ function nameOf(record: NameRecord): Omit<Named, 'bucket'> | null {
   return { id: record.id, bucketId: bucketId as BucketId, key, versionId, document: JSON.parse(record.body) };
 }
 
-/** Keys whose changes the nodes have not been told yet. */
+/** Keys whose changes the nodes have not been told yet: all, in a directory that has just joined. */
 async function unread({ catalog, reader }: DiffDeps): Promise<ReadonlySet<string>> {
   const keys = new Set<string>();
+  const begun = new Set(
+    (await catalog.listReaders()).filter(({ name }) => name === reader).map((r) => r.pair),
+  );
   for (const pair of catalog.feedPairs()) {
-    let after: { after?: Awaited<ReturnType<typeof catalog.readChanges>>['position'] } = {};
+    let after: { after?: Awaited<ReturnType<typeof catalog.readChanges>>['position'] } = begun.has(pair)
+      ? {}
+      : { after: await catalog.feedStart(pair, 'beginning') };
     for (let more = true; more && keys.size < CHANGES_MAX; ) {
       const page = await catalog.readChanges(pair, { ...(after.after ? after : { reader }), max: 1_000 });
       for (const { bucketId, key } of page.changes) if (key !== undefined) keys.add(`${bucketId}/${key}`);
