@@ -3,7 +3,7 @@
  * explained when a change of its key waits in the outbox to be told; an ordinary store has no others.
  */
 import type { BucketId, PairId } from '../../base/ids.ts';
-import type { ChangeFeed } from '../../ddm/change-feed.ts';
+import type { ChangeFeed, Position } from '../../ddm/change-feed.ts';
 import type { NameSource, VersionName } from '../../ddm/name-source.ts';
 import type { NameRecord } from '../../nodes/names-protocol.ts';
 import { compareBlobs } from './blobs.ts';
@@ -27,6 +27,7 @@ const CHANGES_MAX = 100_000;
 type Named = VersionName & { readonly bucket: string; readonly id: string; readonly document: unknown };
 
 export async function* diffCatalog(deps: DiffDeps, signal: AbortSignal): AsyncGenerator<RebuildLine, void> {
+  const told = await toldUpTo(deps);
   const tally = new Tally();
   const count = { buckets: 0, accounts: 0, differences: 0, unexplained: 0 };
   const buckets = new Map<number, { name: string; directory: PairId }>();
@@ -39,7 +40,7 @@ export async function* diffCatalog(deps: DiffDeps, signal: AbortSignal): AsyncGe
     if (document?.kind === 'position') tally.positions.set(document.pair, document);
   }
   count.buckets = buckets.size;
-  const waiting = await unread(deps);
+  const waiting = await changedAfter(deps, told);
   const difference = (
     kind: 'missing' | 'extra' | 'different',
     { bucket, bucketId, key, versionId }: Omit<Named, 'document' | 'id'>,
@@ -121,20 +122,26 @@ function nameOf(record: NameRecord): Omit<Named, 'bucket'> | null {
   return { id: record.id, bucketId: bucketId as BucketId, key, versionId, document: JSON.parse(record.body) };
 }
 
-/** Keys whose changes the nodes have not been told yet: all, in a directory that has just joined. */
-async function unread({ catalog, reader }: DiffDeps): Promise<ReadonlySet<string>> {
+type Positions = ReadonlyMap<PairId, Position>;
+
+/** Up to where the nodes have been told; a directory that has just joined has its feed before it. */
+async function toldUpTo({ catalog, reader }: DiffDeps): Promise<Positions> {
+  const readers = (await catalog.listReaders()).filter(({ name }) => name === reader);
+  const told = new Map(readers.map(({ pair, position }) => [pair, position]));
+  for (const pair of catalog.feedPairs())
+    if (!told.has(pair)) told.set(pair, await catalog.feedStart(pair, 'beginning'));
+  return told;
+}
+
+/** Keys that changed after that: the nodes may have been told of them since, behind what was read of the nodes. */
+async function changedAfter({ catalog }: DiffDeps, told: Positions): Promise<ReadonlySet<string>> {
   const keys = new Set<string>();
-  const begun = new Set(
-    (await catalog.listReaders()).filter(({ name }) => name === reader).map((r) => r.pair),
-  );
-  for (const pair of catalog.feedPairs()) {
-    let after: { after?: Awaited<ReturnType<typeof catalog.readChanges>>['position'] } = begun.has(pair)
-      ? {}
-      : { after: await catalog.feedStart(pair, 'beginning') };
+  for (const [pair, start] of told) {
+    let after = start;
     for (let more = true; more && keys.size < CHANGES_MAX; ) {
-      const page = await catalog.readChanges(pair, { ...(after.after ? after : { reader }), max: 1_000 });
+      const page = await catalog.readChanges(pair, { after, max: 1_000 });
       for (const { bucketId, key } of page.changes) if (key !== undefined) keys.add(`${bucketId}/${key}`);
-      after = { after: page.position };
+      after = page.position;
       more = page.more && page.changes.length > 0;
     }
   }
