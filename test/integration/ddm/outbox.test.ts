@@ -47,7 +47,7 @@ async function feed(o: { feedWaitMs?: number } = {}) {
     open.push({ close: async () => client.end() });
     await client.query('BEGIN');
     return {
-      /** Takes its place among transactions before it has any key's lock. */
+      /** Takes its place among transactions before it has the lock of a key. */
       begin: () => client.query('SELECT pg_current_xact_id()'),
       async delete(bucket: BucketId, key: string) {
         const op = { op: 'delete', writeId: newWriteId(), bucket, key, owner: OWNER };
