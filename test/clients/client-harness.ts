@@ -42,7 +42,7 @@ export interface Client {
 
 const RUN_MS = 180_000;
 
-interface Suite {
+export interface Suite {
   /** How to see that the client is there: a command that then exits with 0. */
   readonly probe: readonly [string, ...string[]];
   /** Environment of every run. */
@@ -69,7 +69,8 @@ export function describeClient(name: string, suite: Suite, tests: (client: () =>
   });
 }
 
-function problemWith([command, ...args]: readonly [string, ...string[]]): string | null {
+/** Why a program cannot be used here, or null. */
+export function problemWith([command, ...args]: readonly [string, ...string[]]): string | null {
   try {
     execFileSync(command, args, { stdio: 'ignore', timeout: 30_000 });
     return null;
@@ -78,7 +79,7 @@ function problemWith([command, ...args]: readonly [string, ...string[]]): string
   }
 }
 
-function createClient(store: Store, suite: Suite): Client {
+export function createClient(store: Store, suite: Suite): Client {
   const home = mkdtempSync(join(tmpdir(), 'antipode-client-'));
   let buckets = 0;
   const runBytes = async (command: string, args: readonly string[], options: RunOptions = {}) => {
