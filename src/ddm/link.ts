@@ -24,6 +24,8 @@ export interface Answer {
 export interface LinkTimeouts {
   /** TCP, TLS, authentication and the first question together. */
   readonly connectMs: number;
+  /** A commit that has waited for its twin for longer has been given up by whoever asked for it. */
+  readonly commitMs: number;
   /** The server gives up waiting for a lock, and on the statement; both before a commit begins to wait for its twin. */
   readonly lockMs: number;
   readonly statementMs: number;
@@ -46,6 +48,14 @@ const PLANS =
   '-c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan';
 
 const REPLICATED = statement('replicated');
+const ENTER = statement('enter');
+
+/**
+ * A commit whose deadline has passed goes on waiting for the twin in its backend, as nobody may cancel it. While so many do,
+ * no connection more is made: else the server's connections would be used up when the twin stays away, and the one
+ * that decides about it could not enter. Together with what is in use, well below `max_connections` (100 where the server is ours).
+ */
+export const ABANDONED_MAX = 32;
 
 /** Which server it is, and in which reign: two connections are to the same one when these are equal. */
 export const addressOf = (c: PostgresConnection): string =>
@@ -77,7 +87,7 @@ export class Link {
   /**
    * A server that has been started again shows what it had committed and its twin may lack. Where the twin may take over,
    * nothing is read before a commit made behind all that has reached it.
-   * @throws {CatalogUnavailable} when the server cannot be reached in time, or is a standby
+   * @throws {CatalogUnavailable} when the server cannot be reached in time, is a standby, or has enough to wait for (ABANDONED_MAX)
    */
   static async open(connection: PostgresConnection, clock: Clock, timeouts: LinkTimeouts): Promise<Link> {
     const socket = new Socket();
@@ -97,8 +107,11 @@ export class Link {
     const link = new Link(addressOf(connection), client, destroy, clock);
     const enter = async () => {
       await client.connect();
-      const { rows } = await client.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
+      const { rows } = await client.query<Row>({ text: ENTER.text, values: [timeouts.commitMs] });
       if (rows[0]?.standby !== false) throw new Error('it is a standby');
+      const abandoned = Number(rows[0].abandoned);
+      if (abandoned >= ABANDONED_MAX)
+        throw new Error(`${abandoned} commits wait there for the twin and nobody for them`);
       if (connection.term === undefined) return;
       await client.query(REPLICATED.text);
       if (link.#unreplicated) throw new Error('its twin has not confirmed what it shows');

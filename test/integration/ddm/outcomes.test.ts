@@ -5,9 +5,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { systemClock } from '../../../src/base/clock.ts';
 import type { BucketId } from '../../../src/base/ids.ts';
 import { type Catalog, CatalogUnavailable } from '../../../src/ddm/catalog.ts';
+import { ABANDONED_MAX } from '../../../src/ddm/link.ts';
 import type { PostgresConnection } from '../../../src/ddm/locator.ts';
 import { migrate } from '../../../src/ddm/migrate.ts';
 import type { CatalogTimeouts } from '../../../src/ddm/options.ts';
@@ -183,6 +185,35 @@ describe('outcomes of commits beside a synchronous standby', { skip }, () => {
     }
     mustBeDone(await kit.tryPut(bucketId, 'together'));
     assert.equal(await rowsOnStandby('together'), 1);
+  });
+
+  it('makes no more connections where enough commits wait that nobody waits for, and goes on afterwards', async () => {
+    const waiters = Array.from({ length: ABANDONED_MAX }, () => {
+      const { host, port, database, user } = app;
+      return new pg.Client({ host, port, database, user: user!, application_name: 'antipode' });
+    });
+    await Promise.all(waiters.map((client) => client.connect()));
+    const kit = await catalogWith({ commitMs: 1_000, resolveMs: 300, waitMs: 300 });
+    freeze();
+    const waits = waiters.map((client) => client.query("SELECT pg_logical_emit_message(true, 'test', '')"));
+    try {
+      const aged = `${WAITING} AND query_start < clock_timestamp() - interval '1 second'`;
+      await until('old waits', async () => (await primary.admin(aged)).rowCount! >= ABANDONED_MAX);
+      const before = (await primary.admin(WAITING)).rowCount!;
+      await assert.rejects(kit.tryPut(bucketId, 'one too many'), CatalogUnavailable);
+      assert.equal((await primary.admin(WAITING)).rowCount, before);
+    } finally {
+      thaw();
+    }
+    await Promise.all(waits);
+    await Promise.all(waiters.map((client) => client.end()));
+    await until(
+      'a commit',
+      async () =>
+        reasonOf(
+          await kit.tryPut(bucketId, 'one too many').catch(() => ({ outcome: 'unknown' as const })),
+        ) === 'done',
+    );
   });
 
   it('is unavailable, not unknown, where nothing was sent', async () => {
