@@ -95,7 +95,7 @@ async function byHeader(req: SignedRequest, header: string, deps: AuthenticateDe
     throw new AuthError('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   if (deps.service !== 's3' && !/^[0-9a-f]{64}$/.test(payloadHash))
     throw new AuthError('InvalidRequest', 'The value of x-amz-content-sha256 header is invalid.');
-  return verify({ req, claim, timestamp, payloadHash, presigned: false, deps });
+  return verify({ req, claim, timestamp, timeMs, payloadHash, presigned: false, deps });
 }
 
 async function byQuery(
@@ -120,7 +120,8 @@ async function byQuery(
   const payloadHash = query.get('X-Amz-Content-Sha256') || inHeader || UNSIGNED_PAYLOAD;
   if (deps.service !== 's3' && payloadHash === UNSIGNED_PAYLOAD && req.method !== 'GET')
     throw new AuthError('InvalidRequest', 'The value of x-amz-content-sha256 header is invalid.');
-  return verify({ req, claim, timestamp: claim.timestamp, payloadHash, presigned: true, deps });
+  const { timestamp, timeMs } = claim;
+  return verify({ req, claim, timestamp, timeMs, payloadHash, presigned: true, deps });
 }
 
 const tooSkewed = (timeMs: number, nowMs: number): AuthError =>
@@ -149,6 +150,7 @@ async function verify(o: {
   req: SignedRequest;
   claim: Claim;
   timestamp: string;
+  timeMs: number;
   payloadHash: string;
   presigned: boolean;
   deps: AuthenticateDeps;
@@ -185,6 +187,7 @@ async function verify(o: {
     principal: { kind: 'account', account: accessKey.account, accessKeyId: accessKey.accessKeyId },
     payload,
     presigned: o.presigned,
+    signedAt: o.timeMs,
   };
 }
 

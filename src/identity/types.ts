@@ -3,11 +3,35 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { Account } from '../ddm/catalog.ts';
+import type { PolicyDocument } from './policy/types.ts';
 
-/** Who asks. `anonymous` requests have no account. */
+/**
+ * Who asks. `anonymous` requests have no account. Without `identity`: the account's own keys, to which everything of the
+ * account is allowed.
+ */
 export type Principal =
-  | { readonly kind: 'account'; readonly account: Account; readonly accessKeyId: string }
+  | {
+      readonly kind: 'account';
+      readonly account: Account;
+      readonly accessKeyId: string;
+      readonly identity?: Identity;
+    }
   | { readonly kind: 'anonymous' };
+
+/** A user of an account, or a session of a role. May do what its policies allow, and of that only what `boundary` allows. */
+export interface Identity {
+  readonly kind: 'user' | 'assumed-role';
+  /** `arn:aws:iam::ACCOUNT:user/PATH/NAME` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION` */
+  readonly arn: string;
+  readonly userId: string;
+  readonly name: string;
+  /** Begins and ends with `/`. */
+  readonly path: string;
+  readonly policies: readonly PolicyDocument[];
+  /** The session's policy. */
+  readonly boundary?: PolicyDocument;
+  readonly sessionTags?: Readonly<Record<string, string>>;
+}
 
 /** How the payload is to be verified; from x-amz-content-sha256. */
 export type PayloadMode =
@@ -34,6 +58,8 @@ export interface Authenticated {
   readonly payload: PayloadMode;
   /** Whether the signature came in the query string. */
   readonly presigned: boolean;
+  /** When the request was signed, ms since the epoch; absent for anonymous ones. */
+  readonly signedAt?: number;
 }
 
 /** What a signature covers, exactly as it came over the wire. */

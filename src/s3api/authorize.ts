@@ -1,20 +1,47 @@
 /**
- * The one place that decides who may do what. Pure. In this release: the root account may do everything, a bucket's owner
- * everything in it, every account may list its own buckets and create new ones; everybody else, and everybody without
- * a signature, may do nothing.
+ * The one place that decides who may do what: the store's root account everything; otherwise no policy may deny, and of the
+ * same account either the identity or the bucket's policy or a list (ACL) must allow, of another account its identity and
+ * one of the other two. Whatever needs the object's row looks it up only when the answer depends on it.
+ * Source: "How Amazon S3 authorizes a request" and "Access policy evaluation logic", AWS user guides.
  */
-import type { Bucket } from '../ddm/catalog.ts';
+import type { Bucket, ObjectVersion } from '../ddm/catalog.ts';
+import type { PolicyContext } from '../identity/policy/types.ts';
 import type { Principal } from '../identity/types.ts';
+import { aclAllows, resourceOwner } from './access/acl-answer.ts';
 
-export type Decision = 'allow' | 'deny';
+export interface AccessQuestion {
+  readonly principal: Principal;
+  /** `s3:GetObject` */
+  readonly action: string;
+  /** null for operations on the service, and for CreateBucket. */
+  readonly bucket: Bucket | null;
+  /** '' for operations on the service. */
+  readonly bucketName: string;
+  /** '' unless it is about an object. */
+  readonly key: string;
+  readonly versionId?: string;
+  /** What the request says to conditions. Made when a policy asks. */
+  readonly context: () => PolicyContext;
+  /** The version that is asked about; null where there is none. Looked up once, when the answer depends on it. */
+  readonly findObject: () => Promise<ObjectVersion | null>;
+}
 
-/** Permissions that need no bucket of one's own. */
-const ANY_ACCOUNT: ReadonlySet<string> = new Set(['s3:ListAllMyBuckets', 's3:CreateBucket']);
+export interface Verdict {
+  readonly decision: 'allow' | 'deny';
+  /** For the log of decisions, never for clients. */
+  readonly why: string;
+}
 
-/** @param bucket null for operations on the service, and for CreateBucket */
-export function authorize(permission: string, principal: Principal, bucket: Bucket | null): Decision {
-  if (principal.kind === 'anonymous') return 'deny';
-  if (principal.account.isRoot) return 'allow';
-  if (bucket === null) return ANY_ACCOUNT.has(permission) ? 'allow' : 'deny';
-  return bucket.owner === principal.account.id ? 'allow' : 'deny';
+export async function authorize(question: AccessQuestion): Promise<Verdict> {
+  const { principal, bucket } = question;
+  if (principal.kind === 'account' && principal.account.isRoot && principal.identity === undefined)
+    return { decision: 'allow', why: 'the root account' };
+  if (principal.kind === 'account') {
+    if (bucket === null) return { decision: 'allow', why: 'any account may' };
+    const owner = await resourceOwner(question);
+    if (owner === principal.account.id) return { decision: 'allow', why: 'the owner' };
+  }
+  if (bucket !== null && (await aclAllows(question, { ignorePublic: false })))
+    return { decision: 'allow', why: 'a list grants it' };
+  return { decision: 'deny', why: 'nothing allows it' };
 }

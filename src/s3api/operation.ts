@@ -7,6 +7,8 @@ import type { Clock } from '../base/clock.ts';
 import type { Bucket, Catalog, ChecksumAlgorithm } from '../ddm/catalog.ts';
 import type { Dosm } from '../dosm/dosm.ts';
 import type { Principal } from '../identity/types.ts';
+import type { RequestOrigin } from './access/origin.ts';
+import type { Tags } from './tags.ts';
 
 export type Target = 'service' | 'bucket' | 'object';
 
@@ -25,8 +27,15 @@ export interface OperationRow {
   readonly query?: Readonly<Record<string, string | true>>;
   /** Headers that must be present (lower case). */
   readonly headers?: readonly string[];
-  /** The permission that is evaluated, e.g. `s3:PutObject`. */
+  /** The action that is asked about, e.g. `s3:PutObject`; access/actions.ts adds versioned variants and what headers bring. */
   readonly permission: string;
+  /** `run` asks by itself (ctx.authorize): for each key of its body, or for who signed a form. */
+  readonly asksItself?: boolean;
+  /**
+   * What the body says to conditions of policies. Where there are policies the question waits for the body. Throws where
+   * the body is bad: `run` says so.
+   */
+  readonly bodyFacts?: (text: string) => BodyFacts;
   readonly body: BodyKind;
   /** For `xml` bodies: Content-MD5 or an x-amz-checksum-* header must be there (DeleteObjects). */
   readonly checksumRequired?: boolean;
@@ -35,6 +44,23 @@ export interface OperationRow {
   /** `unsupported` rows answer 501 NotImplemented and have no `run`. `not-set` rows are reads that give AWS's "not set" answer. */
   readonly status: 'supported' | 'not-set' | 'unsupported';
   readonly run?: (ctx: OperationContext) => Promise<OperationResult>;
+}
+
+export interface BodyFacts {
+  /** By names of condition keys, lower case. */
+  readonly body?: Readonly<Record<string, string>>;
+  readonly tags?: Tags;
+}
+
+/** What a further question has of its own; the rest is the request's. */
+export interface AuthorizeMore extends BodyFacts {
+  readonly versionId?: string;
+  /** Somebody else than who signed the request's head (forms). */
+  readonly principal?: Principal;
+  /** Added to the request's headers for conditions, lower case (fields of a form). */
+  readonly headers?: Readonly<Record<string, string | undefined>>;
+  /** The signature is in a form. */
+  readonly form?: { readonly signedAt?: number };
 }
 
 export interface OperationResult {
@@ -100,6 +126,10 @@ export interface OperationContext {
   readonly body: RequestBody | null;
   /** Aborted when the client goes away or the request's deadline passes. */
   readonly signal: AbortSignal;
-  /** Evaluates a further permission (CopyObject reads its source): throws AccessDenied. Loads the bucket. */
-  authorize(permission: string, bucketName: string, key: string): Promise<Bucket>;
+  /** Where the request came from. */
+  readonly origin: RequestOrigin;
+  /** Asks about a further action (CopyObject reads its source): throws AccessDenied. Looks the bucket up. */
+  authorize(action: string, bucketName: string, key: string, more?: AuthorizeMore): Promise<Bucket>;
+  /** The same question about the request's own bucket, answered and not thrown. */
+  allows(action: string, key: string, more?: AuthorizeMore): Promise<boolean>;
 }

@@ -7,11 +7,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Bucket } from '../ddm/catalog.ts';
 import type { Authenticated, Principal, SignedRequest } from '../identity/types.ts';
-import { authorize } from './authorize.ts';
-import { requireBucketName } from './bucket-names.ts';
+import { Access, findBucket } from './access/access.ts';
+import { actionsOf } from './access/actions.ts';
+import { originOf } from './access/origin.ts';
 import { S3Error, type S3ErrorCode } from './errors.ts';
 import { checkMeaning, notImplemented } from './meaning.ts';
-import type { OperationContext, OperationResult, OperationRow, RequestBody, Services } from './operation.ts';
+import type {
+  BodyFacts,
+  OperationContext,
+  OperationResult,
+  OperationRow,
+  RequestBody,
+  Services,
+} from './operation.ts';
 import type { Router } from './router.ts';
 import { parseTarget, type RequestTarget } from './target.ts';
 
@@ -78,7 +86,26 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
   const authenticated = await authenticateUnlessPreflight(o, req, operation, target);
   const { principal } = authenticated;
   if (principal.kind === 'account') progress.accessKeyId = principal.accessKeyId;
-  const bucket = await admit(o.services, operation, principal, target);
+  const bucket = await bucketOf(o.services, operation, target);
+  const origin = originOf(req);
+  const { services } = o;
+  const access = new Access({
+    services,
+    log: hand.log,
+    principal,
+    facts: {
+      operation: operation.name,
+      headers,
+      query: target.query,
+      authenticated,
+      origin,
+      now: services.clock.now(),
+      region: services.region,
+    },
+  });
+  const asking = { access, operation, principal, bucket, target, headers };
+  const afterBody = operation.bodyFacts !== undefined && mayDependOnBody(principal, bucket);
+  if (!afterBody) await admit(asking, {});
   if (!operation.run) throw notImplemented(operation.name);
   checkMeaning({ operation, headers, query: target.query, bucket });
   const reading: BodyReading = {
@@ -86,10 +113,15 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
     onFirstRead: continuer(req, res),
     checksumRequired: operation.checksumRequired ?? false,
   };
+  const text =
+    operation.body === 'xml'
+      ? utf8(await o.readers.readBody(req, headersOfBody(operation, headers), authenticated, reading))
+      : '';
+  if (afterBody) await admit(asking, factsOf(operation, text));
   const context: OperationContext = {
     requestId: hand.requestId,
     operation,
-    services: o.services,
+    services,
     log: hand.log,
     principal,
     bucketName: target.bucket,
@@ -97,16 +129,51 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
     bucket,
     query: target.query,
     headers,
-    text:
-      operation.body === 'xml'
-        ? utf8(await o.readers.readBody(req, headersOfBody(operation, headers), authenticated, reading))
-        : '',
+    text,
     body: operation.body === 'stream' ? o.readers.openBody(req, headers, authenticated, reading) : null,
     signal,
-    authorize: (permission, bucketName) =>
-      admitToSource(o.services, permission, principal, bucketName, headers),
+    origin,
+    authorize: async (action, bucketName, key, more) => {
+      const named =
+        bucketName === target.bucket && bucket !== null ? bucket : await findBucket(services, bucketName);
+      await access.require({ action, bucket: named, bucketName, key, ...(more && { more }) });
+      return named;
+    },
+    allows: (action, key, more) =>
+      access.allows({ action, bucket, bucketName: target.bucket, key, ...(more && { more }) }),
   };
-  return operation.run(context);
+  return hidingWhatIsMissing(context, () => operation.run!(context));
+}
+
+/**
+ * Who may not list a bucket is not told which keys it has not: the same refusal as for keys that it has.
+ * Source: "Permissions", GetObject and HeadObject, Amazon S3 API Reference.
+ */
+async function hidingWhatIsMissing(
+  ctx: OperationContext,
+  run: () => Promise<OperationResult>,
+): Promise<OperationResult> {
+  try {
+    return await run();
+  } catch (error) {
+    const missing =
+      error instanceof S3Error && (error.code === 'NoSuchKey' || error.code === 'NoSuchVersion');
+    if (!missing || ctx.bucket === null || ctx.operation.target !== 'object') throw error;
+    if (await ctx.allows('s3:ListBucket', '')) throw error;
+    throw new S3Error('AccessDenied', { cause: error });
+  }
+}
+
+/** Without policies nothing that a body says changes the answer, which then comes before the body is read. */
+const mayDependOnBody = (principal: Principal, bucket: Bucket | null): boolean =>
+  (principal.kind === 'account' && principal.identity !== undefined) || bucket?.settings.policy !== undefined;
+
+function factsOf(operation: OperationRow, text: string): BodyFacts {
+  try {
+    return operation.bodyFacts!(text);
+  } catch {
+    return {};
+  }
 }
 
 function headersOfBody(operation: OperationRow, headers: RequestHeaders): RequestHeaders {
@@ -137,46 +204,35 @@ function authenticateUnlessPreflight(
   });
 }
 
-/** @returns the bucket, null where the operation has none. @throws {S3Error} AccessDenied, NoSuchBucket, InvalidBucketName */
-async function admit(
+/** @returns the bucket, null where the operation has none. @throws {S3Error} NoSuchBucket, InvalidBucketName */
+async function bucketOf(
   services: Services,
   operation: OperationRow,
-  principal: Principal,
   target: RequestTarget,
 ): Promise<Bucket | null> {
-  const withoutBucket = target.kind === 'service' || operation.name === 'CreateBucket';
-  const bucket = withoutBucket ? null : await findBucket(services, target.bucket);
-  if (operation.method === 'OPTIONS') return bucket;
-  // A form carries its signature in its body: who sends one is not known, and what is not supported says so.
-  if (!operation.run && principal.kind === 'anonymous') return bucket;
-  requireAllowed(operation.permission, principal, bucket);
-  return bucket;
+  if (target.kind === 'service' || operation.name === 'CreateBucket') return null;
+  return findBucket(services, target.bucket);
 }
 
-/** CopyObject and UploadPartCopy read from a second bucket. */
-async function admitToSource(
-  services: Services,
-  permission: string,
-  principal: Principal,
-  bucketName: string,
-  headers: RequestHeaders,
-): Promise<Bucket> {
-  const bucket = await findBucket(services, bucketName);
-  requireAllowed(permission, principal, bucket);
-  const expected = headers['x-amz-source-expected-bucket-owner'];
-  if (expected !== undefined && expected !== bucket.owner) throw new S3Error('AccessDenied');
-  return bucket;
+interface Asking {
+  readonly access: Access;
+  readonly operation: OperationRow;
+  readonly principal: Principal;
+  readonly bucket: Bucket | null;
+  readonly target: RequestTarget;
+  readonly headers: RequestHeaders;
 }
 
-function requireAllowed(permission: string, principal: Principal, bucket: Bucket | null): void {
-  if (authorize(permission, principal, bucket) === 'deny') throw new S3Error('AccessDenied');
-}
-
-async function findBucket(services: Services, name: string): Promise<Bucket> {
-  requireBucketName(name);
-  const bucket = await services.catalog.findBucket(name);
-  if (!bucket) throw new S3Error('NoSuchBucket', { fields: { BucketName: name } });
-  return bucket;
+/** @throws {S3Error} AccessDenied */
+async function admit(asking: Asking, facts: BodyFacts): Promise<void> {
+  const { access, operation, principal, bucket, target, headers } = asking;
+  if (operation.method === 'OPTIONS' || operation.asksItself) return;
+  // What is not supported says so.
+  if (!operation.run && principal.kind === 'anonymous') return;
+  const versionId = operation.target === 'object' ? target.query.get('versionId') : undefined;
+  const more = { ...facts, ...(versionId !== undefined && { versionId }) };
+  for (const action of actionsOf(operation, headers, target.query))
+    await access.require({ action, bucket, bucketName: target.bucket, key: target.key, more });
 }
 
 function joinedHeaders(req: IncomingMessage): Record<string, string | undefined> {

@@ -45,5 +45,9 @@ export function taggingXml(tags: Tags): string {
   return xmlDocument('Tagging', wrap('TagSet', shown.join('')));
 }
 
+/** The tags of an x-amz-tagging header as conditions see them: what is wrong with it is said elsewhere. */
+export const tagsOfHeader = (header: string | undefined): Tags =>
+  header === undefined ? {} : Object.fromEntries(new URLSearchParams(header));
+
 const invalidTag = (message: string, key: string): S3Error =>
   new S3Error('InvalidTag', { message, fields: { TagKey: key.slice(0, 2 * KEY_CHARS_MAX) } });

@@ -30,9 +30,12 @@ export interface OpenedSource {
 export async function openCopySource(ctx: OperationContext): Promise<OpenedSource> {
   const named = parseCopySource(ctx.headers['x-amz-copy-source']!);
   const permission = named.versionId === undefined ? 's3:GetObject' : 's3:GetObjectVersion';
-  const bucket = await ctx.authorize(permission, named.bucketName, named.key);
+  const about = named.versionId === undefined ? {} : { versionId: named.versionId };
+  const bucket = await ctx.authorize(permission, named.bucketName, named.key, about);
+  requireExpectedOwner(ctx, bucket);
   const version = await ctx.services.catalog.findVersion(bucket.id, named.key, named.versionId);
   if (version === null) {
+    await ctx.authorize('s3:ListBucket', named.bucketName, '');
     if (named.versionId === undefined) throw new S3Error('NoSuchKey', { fields: { Key: named.key } });
     throw new S3Error('NoSuchVersion', { fields: { Key: named.key, VersionId: named.versionId } });
   }
@@ -44,6 +47,12 @@ export async function openCopySource(ctx: OperationContext): Promise<OpenedSourc
   }
   requireCopySource(copySourceConditions(ctx.headers), version);
   return { named, bucket, version };
+}
+
+/** @throws {S3Error} AccessDenied */
+function requireExpectedOwner(ctx: OperationContext, bucket: Bucket): void {
+  const expected = ctx.headers['x-amz-source-expected-bucket-owner'];
+  if (expected !== undefined && expected !== bucket.owner) throw new S3Error('AccessDenied');
 }
 
 /** Copies what the source is by then when it is replaced meanwhile: a copy has the old bytes or the new ones. */

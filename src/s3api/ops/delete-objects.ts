@@ -23,6 +23,7 @@ export const deleteObjects: OperationRow = {
   target: 'bucket',
   query: { delete: true },
   permission: 's3:DeleteObject',
+  asksItself: true,
   body: 'xml',
   checksumRequired: true,
   status: 'supported',
@@ -63,7 +64,9 @@ async function deleteOne(ctx: OperationContext, entry: DeleteEntry, quiet: boole
 async function commit(ctx: OperationContext, entry: DeleteEntry): Promise<DeleteDone> {
   if (Buffer.byteLength(entry.key) > LIMITS.keyBytesMax) throw new S3Error('KeyTooLongError');
   const permission = entry.versionId === undefined ? 's3:DeleteObject' : 's3:DeleteObjectVersion';
-  await ctx.authorize(permission, ctx.bucketName, entry.key);
+  const about = entry.versionId === undefined ? {} : { versionId: entry.versionId };
+  await ctx.authorize(permission, ctx.bucketName, entry.key, about);
+  if (entry.etag !== undefined) await ctx.authorize('s3:GetObject', ctx.bucketName, entry.key);
   const condition = conditionOf(entry);
   const outcome = await ctx.services.catalog.deleteVersion({
     writeId: newWriteId(),
