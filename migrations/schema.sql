@@ -179,8 +179,9 @@ TABLE antipode.outbox (
   kind text COLLATE "C" NOT NULL,
   payload jsonb NOT NULL,
   at timestamp with time zone NOT NULL,
+  cause jsonb,
   CONSTRAINT outbox_event_key UNIQUE (event),
-  CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text, 'retention'::text, 'legal-hold'::text, 'bucket-created'::text, 'bucket-changed'::text, 'bucket-deleted'::text, 'bucket-arrived'::text, 'bucket-left'::text]))),
+  CONSTRAINT outbox_kind_check CHECK ((kind = ANY (ARRAY['put'::text, 'delete-marker'::text, 'delete'::text, 'tags'::text, 'retention'::text, 'legal-hold'::text, 'acl'::text, 'encryption'::text, 'storage-class'::text, 'bucket-created'::text, 'bucket-changed'::text, 'bucket-deleted'::text, 'bucket-arrived'::text, 'bucket-left'::text]))),
   CONSTRAINT outbox_pkey PRIMARY KEY (tx, id)
 ) WITH (autovacuum_vacuum_scale_factor=0.01, autovacuum_vacuum_threshold=5000, autovacuum_vacuum_cost_limit=2000, vacuum_index_cleanup=on)
 -- GRANT DELETE, INSERT, SELECT TO antipode_app
@@ -371,6 +372,8 @@ TABLE antipode.version (
   system_metadata jsonb NOT NULL DEFAULT '{}'::jsonb,
   user_metadata jsonb NOT NULL DEFAULT '{}'::jsonb,
   tags jsonb NOT NULL DEFAULT '{}'::jsonb,
+  acl jsonb,
+  encryption jsonb,
   CONSTRAINT version_check CHECK (((blob_id IS NULL) OR (manifest_id IS NULL))),
   CONSTRAINT version_check1 CHECK (((retention_mode IS NULL) = (retention_until IS NULL))),
   CONSTRAINT version_retention_mode_check CHECK ((retention_mode = ANY (ARRAY['GOVERNANCE'::text, 'COMPLIANCE'::text])))
@@ -670,7 +673,7 @@ VIEW catalog.buckets (
 VIEW catalog.changes (
   event uuid -- Id of the change, the same however often it is read,
   at timestamp with time zone -- When it was made, by the directory's clock,
-  kind text -- put, delete-marker, delete, tags, retention, legal-hold; bucket-created, bucket-changed, bucket-deleted, bucket-arrived, bucket-left,
+  kind text -- put, delete-marker, delete, tags, retention, legal-hold, acl, encryption, storage-class; bucket-created, bucket-changed, bucket-deleted, bucket-arrived, bucket-left,
   bucket text -- The bucket, also one that is gone,
   key text -- The key; null for a bucket's own changes,
   version_id text -- The version that came, went or was changed; a put of null takes the place of the null version before it,
@@ -680,7 +683,8 @@ VIEW catalog.changes (
   bucket_record jsonb -- Of a bucket's own change: the bucket after it, or before it went,
   transaction xid8 -- First half of the place in the feed,
   number bigint -- Second half of the place in the feed; rises with every change of a key,
-  "position" text -- Both halves, as antipode changes shows them for a directory
+  "position" text -- Both halves, as antipode changes shows them for a directory,
+  cause jsonb -- By what request or job it was made (via) and by whom, where that is known
 )
 -- Every change of the namespace that is still kept, below the snapshot horizon; in order per key by (transaction, number)
 
@@ -761,7 +765,7 @@ VIEW catalog.object_versions (
   legal_hold boolean -- Whether a legal hold is on it,
   blob uuid -- The blob that has its bytes; null: it has parts (see parts), or no bytes,
   sequence bigint -- Order of the versions of a key: the latest has the highest,
-  revision uuid -- Another one after each write of this row's content: tags and locks do not change it
+  revision uuid -- Another one after each write of this row's content: tags, locks, ACLs and storage classes do not change it
 )
 -- All versions of all objects, delete markers too
 
@@ -787,7 +791,7 @@ VIEW catalog.objects (
   legal_hold boolean -- Whether a legal hold is on it,
   blob uuid -- The blob that has its bytes; null: it has parts (see parts), or no bytes,
   sequence bigint -- Order of the versions of a key: the latest has the highest,
-  revision uuid -- Another one after each write of this row's content: tags and locks do not change it
+  revision uuid -- Another one after each write of this row's content: tags, locks, ACLs and storage classes do not change it
 )
 -- The objects of this directory: the latest version of each key, unless that is a delete marker
 
@@ -950,7 +954,7 @@ BEGIN
   SELECT bool_or(p.old_blob IS NOT NULL OR p.old_manifest IS NOT NULL OR p.doc->>'content' LIKE 'share-%'),
          bool_or(p.action = 'insert'), bool_or(p.action = 'replace'),
          bool_or(p.promote OR p.demote_seq IS NOT NULL OR p.action IN ('insert', 'remove') AND p.old_seq IS NOT NULL),
-         bool_or(p.action IN ('tags', 'retention', 'legal-hold')),
+         bool_or(p.action IN ('tags', 'retention', 'legal-hold', 'amend')),
          bool_or(p.doc->>'content' = 'blob' AND (p.doc->'blob' ? 'offMap' OR p.doc ? 'lagging')),
          EXISTS (SELECT FROM antipode.bucket b
                  WHERE b.id = ANY (ARRAY(SELECT DISTINCT d.bucket_id FROM unnest(plan) d)) AND b.counted)
@@ -1311,9 +1315,14 @@ BEGIN
       retention_mode = CASE WHEN p.action = 'retention' THEN p.doc->'retention'->>'mode' ELSE v.retention_mode END,
       retention_until = CASE WHEN p.action = 'retention' THEN (p.doc->'retention'->>'until')::timestamptz
                              ELSE v.retention_until END,
-      legal_hold = CASE WHEN p.action = 'legal-hold' THEN (p.doc->>'legalHold')::boolean ELSE v.legal_hold END
+      legal_hold = CASE WHEN p.action = 'legal-hold' THEN (p.doc->>'legalHold')::boolean ELSE v.legal_hold END,
+      acl = CASE WHEN p.action = 'amend' AND p.doc ? 'acl' THEN nullif(p.doc->'acl', 'null') ELSE v.acl END,
+      encryption = CASE WHEN p.action = 'amend' AND p.doc ? 'encryption' THEN nullif(p.doc->'encryption', 'null')
+                        ELSE v.encryption END,
+      storage_class = CASE WHEN p.action = 'amend' AND p.doc ? 'storageClass' THEN p.doc->>'storageClass'
+                           ELSE v.storage_class END
   FROM unnest(plan) p
-  WHERE p.reason IS NULL AND p.action IN ('tags', 'retention', 'legal-hold')
+  WHERE p.reason IS NULL AND p.action IN ('tags', 'retention', 'legal-hold', 'amend')
     AND v.bucket_id = p.bucket_id AND v.key = p.key AND v.seq = p.seq;
 END
 $function$
@@ -1599,7 +1608,7 @@ BEGIN
       'op', 'put', 'writeId', c->'writeId', 'bucket', c->'bucket', 'key', c->'key', 'owner', v_upload.owner,
       'size', c->'size', 'etag', c->'etag', 'checksum', c->'checksum', 'condition', c->'condition',
       'content', 'manifest', 'manifest', v_manifest, 'partCount', v_count,
-      'partBytes', v_part_bytes))), intent_ms)->0;
+      'partBytes', v_part_bytes, 'cause', c->'cause'))), intent_ms)->0;
   IF v_result ? 'reason' THEN RETURN v_result; END IF;
   -- The quotas know: the decision had partBytes.
   INSERT INTO antipode.usage_delta (bucket_id, versions, bytes, upload_bytes)
@@ -1748,7 +1757,7 @@ BEGIN
   ), acted AS MATERIALIZED (
     SELECT f.*,
       CASE
-        WHEN f.op IN ('tags', 'retention', 'legal-hold') THEN f.op
+        WHEN f.op IN ('tags', 'retention', 'legal-hold', 'amend') THEN f.op
         WHEN f.op = 'delete' AND (f.wanted IS NOT NULL OR f.versioning = 'unversioned')
           THEN CASE WHEN (f.subject).seq IS NULL THEN 'none' ELSE 'remove' END
         WHEN f.op = 'delete' AND f.doc ? 'condition' AND (f.subject).seq IS NULL THEN 'none'
@@ -1765,7 +1774,7 @@ BEGIN
         WHEN NOT a.object_lock
              AND (a.op IN ('retention', 'legal-hold') OR a.op = 'put' AND (a.doc ? 'retention' OR a.doc ? 'legalHold'))
           THEN 'no-object-lock'
-        WHEN a.op IN ('tags', 'retention', 'legal-hold') AND ((a.subject).seq IS NULL OR (a.subject).is_delete_marker)
+        WHEN a.op IN ('tags', 'retention', 'legal-hold', 'amend') AND ((a.subject).seq IS NULL OR (a.subject).is_delete_marker)
           THEN CASE WHEN a.wanted IS NULL THEN 'no-such-key' ELSE 'no-such-version' END
         ELSE coalesce(
           antipode.failed_condition(a.op, a.doc->'condition', a.subject),
@@ -1789,7 +1798,10 @@ BEGIN
   SELECT array_agg(ROW(
     r.ord,
     CASE WHEN r.default_retention IS NOT NULL AND r.op = 'put' AND NOT r.doc ? 'retention'
-         THEN r.doc || jsonb_build_object('retention', r.default_retention) ELSE r.doc END,
+         THEN r.doc || jsonb_build_object('retention', r.default_retention) ELSE r.doc END
+    || CASE WHEN r.op = 'put' AND r.doc->'condition' ? 'seen' THEN jsonb_strip_nulls(jsonb_build_object(
+              'acl', (r.subject).acl, 'encryption', (r.subject).encryption, 'storageClass', (r.subject).storage_class))
+       ELSE '{}' END,
     r.bucket_id, r.key, r.reason, r.action, r.seq,
     CASE WHEN r.action = 'insert' AND r.versioning = 'enabled' THEN antipode.new_version_id(r.seq)
          WHEN r.action IN ('insert', 'replace') THEN 'null' ELSE (r.subject).version_id END,
@@ -1993,6 +2005,7 @@ AS $function$
     WHEN subject.seq IS NULL THEN NULL
     WHEN cond->>'ifNoneMatch' IN ('*', subject.etag)
       OR cond->>'ifMatch' NOT IN ('*', subject.etag)
+      OR cond ? 'ifEncryption' AND subject.encryption IS DISTINCT FROM nullif(cond->'ifEncryption', 'null')
       OR (cond->>'ifMatchSize')::bigint <> subject.size
       OR date_trunc('second', (cond->>'ifMatchLastModified')::timestamptz) <> date_trunc('second', subject.last_modified)
       THEN 'precondition-failed'
@@ -2274,7 +2287,7 @@ BEGIN
   INSERT INTO antipode.version (
     bucket_id, key, seq, version_id, is_latest, is_delete_marker, size, part_count, blob_id, manifest_id, write_id,
     last_modified, etag, owner, storage_class, checksum_algorithm, checksum_type, checksum_value,
-    retention_mode, retention_until, legal_hold, system_metadata, user_metadata, tags)
+    retention_mode, retention_until, legal_hold, system_metadata, user_metadata, tags, acl, encryption)
   SELECT p.bucket_id, p.key, p.seq, p.version_id, true, p.marker,
          coalesce((p.doc->>'size')::bigint, 0), (p.doc->>'partCount')::integer,
          (p.doc->'blob'->>'id')::uuid, (p.doc->>'manifest')::bigint, (p.doc->>'writeId')::uuid,
@@ -2282,7 +2295,8 @@ BEGIN
          p.doc->'checksum'->>'algorithm', p.doc->'checksum'->>'type', p.doc->'checksum'->>'value',
          p.doc->'retention'->>'mode', antipode.retained_until(p.doc->'retention', now),
          (p.doc->>'legalHold')::boolean,
-         coalesce(p.doc->'system', '{}'), coalesce(p.doc->'user', '{}'), coalesce(p.doc->'tags', '{}')
+         coalesce(p.doc->'system', '{}'), coalesce(p.doc->'user', '{}'), coalesce(p.doc->'tags', '{}'),
+         nullif(p.doc->'acl', 'null'), nullif(p.doc->'encryption', 'null')
   FROM unnest(plan) p WHERE p.reason IS NULL AND p.action = 'insert';
 END
 $function$
@@ -3136,11 +3150,15 @@ BEGIN
     GROUP BY p.bucket_id
   ) d
   WHERE d.versions <> 0 OR d.bytes <> 0;
-  INSERT INTO antipode.outbox (event, bucket_id, key, kind, payload, at)
+  INSERT INTO antipode.outbox (event, bucket_id, key, kind, payload, at, cause)
   SELECT (p.doc->>'writeId')::uuid, p.bucket_id, p.key,
-         CASE WHEN p.action = 'remove' THEN 'delete' WHEN p.action NOT IN ('insert', 'replace') THEN p.action
+         CASE WHEN p.action = 'remove' THEN 'delete'
+              WHEN p.action = 'amend' THEN CASE WHEN p.doc ? 'acl' THEN 'acl' WHEN p.doc ? 'encryption' THEN 'encryption'
+                                                ELSE 'storage-class' END
+              WHEN p.action NOT IN ('insert', 'replace') THEN p.action
               WHEN p.marker THEN 'delete-marker' ELSE 'put' END,
-         jsonb_build_object('result', antipode.result_of(p, now), 'size', p.doc->'size', 'etag', p.doc->'etag'), now
+         jsonb_build_object('result', antipode.result_of(p, now), 'size', p.doc->'size', 'etag', p.doc->'etag'), now,
+         nullif(p.doc->'cause', 'null')
   FROM unnest(plan) p WHERE p.reason IS NULL AND p.action <> 'none'
   ORDER BY p.ord;
 END
@@ -3263,7 +3281,8 @@ BEGIN
       retention_mode = p.doc->'retention'->>'mode', retention_until = antipode.retained_until(p.doc->'retention', now),
       legal_hold = (p.doc->>'legalHold')::boolean,
       system_metadata = coalesce(p.doc->'system', '{}'), user_metadata = coalesce(p.doc->'user', '{}'),
-      tags = coalesce(p.doc->'tags', '{}')
+      tags = coalesce(p.doc->'tags', '{}'),
+      acl = nullif(p.doc->'acl', 'null'), encryption = nullif(p.doc->'encryption', 'null')
   FROM unnest(plan) p
   WHERE p.reason IS NULL AND p.action = 'replace'
     AND v.bucket_id = p.bucket_id AND v.key = p.key AND v.seq = p.seq;

@@ -26,6 +26,8 @@ export interface ChangeEventLine {
   readonly etag?: string;
   /** Of two changes of a key, the one with the higher number came later. */
   readonly number: number;
+  /** By what request or job it was made (`via`), and by whom, where that is known. */
+  readonly cause?: unknown;
   /** A bucket's own changes: its record. */
   readonly record?: unknown;
   readonly position: FeedPosition;

@@ -164,7 +164,7 @@ const isWanted = (change: Change, { bucket, prefix }: ReadOrder): boolean =>
   (prefix === undefined || (change.key?.startsWith(prefix) ?? false));
 
 function lineOf(change: Change, position: FeedPosition): ChangeLine {
-  const { event, kind, pair, bucket, key, versionId, deleteMarker, size, etag, number, bucketRecord } =
+  const { event, kind, pair, bucket, key, versionId, deleteMarker, size, etag, number, bucketRecord, cause } =
     change;
   return {
     ...{ type: 'change', event, at: change.at.toISOString(), kind, directory: pair, bucket },
@@ -175,6 +175,7 @@ function lineOf(change: Change, position: FeedPosition): ChangeLine {
     ...(etag !== undefined && { etag }),
     number,
     ...(bucketRecord && { record: bucketRecord }),
+    ...(cause && { cause }),
     position,
   };
 }

@@ -13,6 +13,7 @@ import type { ClusterCatalog } from './cluster-catalog.ts';
 import type { NamesCatalog } from './names.ts';
 import type { AccessKey, Account } from './principals.ts';
 import type {
+  Acl,
   BlobRef,
   ChecksumAlgorithm,
   ChecksumType,
@@ -20,6 +21,7 @@ import type {
   ManifestPart,
   ObjectAttributes,
   ObjectChecksum,
+  ObjectEncryption,
   ObjectVersion,
   Retention,
   VersionContent,
@@ -50,6 +52,15 @@ export interface WriteCondition {
   /** DELETE only (S3: x-amz-if-match-last-modified-time, x-amz-if-match-size). */
   readonly ifMatchLastModified?: Date;
   readonly ifMatchSize?: number;
+}
+
+/** Why a change was made, for those who read the feed. */
+export interface Cause {
+  /** `Put`, `Post`, `Copy`, `CompleteMultipartUpload`, `Delete`, `LifecycleExpiration`, `LifecycleTransition`, … */
+  readonly via: string;
+  readonly principal?: string;
+  readonly ip?: string;
+  readonly requestId?: string;
 }
 
 export type CommitRefusal =
@@ -88,6 +99,7 @@ export interface PutVersion {
   readonly attributes: ObjectAttributes;
   readonly checksum?: ObjectChecksum;
   readonly condition?: WriteCondition;
+  readonly cause?: Cause;
   readonly content:
     | { readonly kind: 'empty' }
     | NewBlobContent
@@ -109,6 +121,7 @@ export interface DeleteVersion {
   readonly versionId?: string;
   readonly condition?: WriteCondition;
   readonly bypassGovernance?: boolean;
+  readonly cause?: Cause;
 }
 
 export interface DeleteDone {
@@ -125,6 +138,16 @@ export interface VersionChange {
   readonly bucketId: BucketId;
   readonly key: string;
   readonly versionId?: string;
+  readonly cause?: Cause;
+}
+
+/** What is absent stays; null takes away. */
+export interface Amendment extends VersionChange {
+  readonly acl?: Acl | null;
+  readonly encryption?: ObjectEncryption | null;
+  readonly storageClass?: string;
+  /** `ifEncryption`: it is encrypted like this at that moment (null: not at all), so that its bytes are still the same. */
+  readonly condition?: WriteCondition & { readonly ifEncryption?: ObjectEncryption | null };
 }
 
 // -------------------------------------------------------------------------------------------- uploads
@@ -181,6 +204,7 @@ export interface CompleteUpload {
   readonly etag: string;
   readonly checksum?: ObjectChecksum;
   readonly condition?: WriteCondition;
+  readonly cause?: Cause;
 }
 
 export type CompleteRefusal = CommitRefusal | 'no-such-upload' | 'invalid-part';
@@ -199,7 +223,7 @@ export interface ListObjectsQuery {
 /** What a listing shows of a version. */
 export type ListedVersion = Omit<
   ObjectVersion,
-  'content' | 'system' | 'user' | 'tags' | 'retention' | 'legalHold'
+  'content' | 'system' | 'user' | 'tags' | 'retention' | 'legalHold' | 'acl' | 'encryption'
 >;
 export type ListEntry<T> =
   | { readonly kind: 'item'; readonly item: T }
@@ -348,6 +372,8 @@ export interface Catalog extends ClusterCatalog, NamesCatalog {
   setLegalHold(
     h: VersionChange & { readonly legalHold: boolean },
   ): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
+  /** Changes a version in place; one of the three at least. Its feed's kind is the first that is there, in this order. */
+  amendVersion(a: Amendment): Promise<Outcome<{ versionId: string }, CommitRefusal>>;
   listObjects(query: ListObjectsQuery): Promise<ListPage<ListedVersion>>;
   listVersions(query: ListVersionsQuery): Promise<ListPage<ListedVersion>>;
 

@@ -11,6 +11,7 @@
  * Positions mean something in their pair alone; after a restore to a point in time those later than it mean nothing.
  */
 import type { BucketId, PairId } from '../base/ids.ts';
+import type { Cause } from './catalog.ts';
 
 /** `TRANSACTION-NUMBER`, two decimal numbers: what stands at it and before it has been read. */
 export type Position = string & { readonly __position: true };
@@ -24,6 +25,9 @@ export const CHANGE_KINDS = [
   'tags',
   'retention',
   'legal-hold',
+  'acl',
+  'encryption',
+  'storage-class',
   'bucket-created',
   'bucket-changed',
   'bucket-deleted',
@@ -66,6 +70,7 @@ export interface Change {
   readonly size?: number;
   readonly etag?: string;
   readonly bucketRecord?: BucketRecord;
+  readonly cause?: Cause;
 }
 
 export interface Gap {

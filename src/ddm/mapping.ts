@@ -3,6 +3,7 @@ import type { AccountId, BlobId, BucketId, MemberId, PairId, UploadId } from '..
 import type {
   AccessKey,
   Account,
+  Acl,
   BlobRef,
   Bucket,
   ChecksumAlgorithm,
@@ -12,6 +13,7 @@ import type {
   ListedVersion,
   ManifestPart,
   ObjectAttributes,
+  ObjectEncryption,
   ObjectVersion,
   PutVersion,
   Upload,
@@ -121,6 +123,8 @@ export function versionOf(row: Row): ObjectVersion {
       },
     }),
     ...optional('legalHold', row.legal_hold as boolean | null),
+    ...optional('acl', row.acl as Acl | null),
+    ...optional('encryption', row.encryption as ObjectEncryption | null),
   };
 }
 
@@ -175,6 +179,8 @@ export const attributesDocument = (a: ObjectAttributes) => ({
   storageClass: a.storageClass,
   retention: a.retention,
   legalHold: a.legalHold,
+  acl: a.acl,
+  encryption: a.encryption,
 });
 
 const blobDocument = (blob: BlobRef) => ({

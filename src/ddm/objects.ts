@@ -43,6 +43,7 @@ export type Objects = Pick<
   | 'setTags'
   | 'setRetention'
   | 'setLegalHold'
+  | 'amendVersion'
   | 'listObjects'
   | 'listVersions'
 >;
@@ -154,7 +155,9 @@ export function openObjects(
     versionId === undefined ? {} : { versionId, versionSeq: seqOfVersionId(versionId) };
 
   const change = (o: VersionChange, document: Readonly<Record<string, unknown>>) =>
-    commit(o, { ...document, ...named(o.versionId) }, (row) => ({ versionId: String(row.versionId) }));
+    commit(o, { ...document, ...named(o.versionId), cause: o.cause }, (row) => ({
+      versionId: String(row.versionId),
+    }));
 
   return {
     async findVersion(bucketId, key, versionId) {
@@ -192,6 +195,7 @@ export function openObjects(
           ...attributesDocument(put.attributes),
           checksum: put.checksum,
           condition: conditionDocument(put.condition),
+          cause: put.cause,
           ...contentDocument(put.content),
         },
         (row) => ({ versionId: String(row.versionId), lastModified: new Date(Number(row.lastModifiedMs)) }),
@@ -206,6 +210,7 @@ export function openObjects(
           ...named(del.versionId),
           condition: conditionDocument(del.condition),
           bypass: del.bypassGovernance,
+          cause: del.cause,
         },
         (row) => {
           if (row.action === 'none') return { existed: false };
@@ -219,6 +224,8 @@ export function openObjects(
     setRetention: ({ retention, bypassGovernance: bypass, ...r }) =>
       change(r, { op: 'retention', retention, bypass }),
     setLegalHold: ({ legalHold, ...h }) => change(h, { op: 'legal-hold', legalHold }),
+    amendVersion: ({ acl, encryption, storageClass, condition, ...a }) =>
+      change(a, { op: 'amend', acl, encryption, storageClass, condition: conditionDocument(condition) }),
 
     listObjects: (query) =>
       listPage<ListedVersion>({

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { BucketId, PairId } from '../base/ids.ts';
+import type { Cause } from './catalog.ts';
 import {
   type BucketRecord,
   CHANGES_AT_ONCE_MAX,
@@ -57,6 +58,7 @@ function changeOf(row: Row, pair: PairId): Change {
     ...(result?.versionId !== undefined && { versionId: result.versionId }),
     ...(kind === 'delete' && { deleteMarker: result?.marker === true }),
     ...(isPut && { size: Number(size ?? 0), etag: String(etag ?? '') }),
+    ...(row.cause !== null && { cause: row.cause as Cause }),
   };
 }
 

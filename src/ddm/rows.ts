@@ -55,6 +55,30 @@ export type DefaultRetention = { readonly mode: Retention['mode'] } & (
   | { readonly years: number }
 );
 
+export const ACL_PERMISSIONS = ['FULL_CONTROL', 'READ', 'WRITE', 'READ_ACP', 'WRITE_ACP'] as const;
+export type AclPermission = (typeof ACL_PERMISSIONS)[number];
+export const ACL_GROUPS = ['AllUsers', 'AuthenticatedUsers', 'LogDelivery'] as const;
+export type AclGroup = (typeof ACL_GROUPS)[number];
+export type AclGrantee = { readonly account: AccountId } | { readonly group: AclGroup };
+export interface AclGrant {
+  readonly grantee: AclGrantee;
+  readonly permission: AclPermission;
+}
+/** The owner is the row's, and has no more by it than what a grant says. */
+export type Acl = readonly AclGrant[];
+
+/** How an object's bytes are encrypted. Its parts share the key. */
+export interface ObjectEncryption {
+  readonly algorithm: string;
+  readonly keyId?: string;
+  /** The data key, under the key that `keyId` names. */
+  readonly sealedKey?: string;
+  /** Of a key that the client keeps. */
+  readonly customerKeyMd5?: string;
+  /** What else the algorithm needs; no nulls. */
+  readonly [more: string]: unknown;
+}
+
 /** What a client chose about an object; the same for PutObject, CopyObject and CreateMultipartUpload. */
 export interface ObjectAttributes {
   readonly system: SystemMetadata;
@@ -65,6 +89,9 @@ export interface ObjectAttributes {
   readonly retention?: Retention;
   /** Absent: no hold was ever placed; false: it was lifted. */
   readonly legalHold?: boolean;
+  /** Absent: the owner has FULL_CONTROL, nobody else has anything. */
+  readonly acl?: Acl;
+  readonly encryption?: ObjectEncryption;
 }
 
 export interface ObjectVersion extends ObjectAttributes {

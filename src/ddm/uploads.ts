@@ -123,6 +123,7 @@ export function openUploads(
       const condition = conditionDocument(c.condition);
       const json = operationJson({
         ...{ bucket: bucketId, key, uploadId, writeId, parts, size, etag, checksum, condition },
+        cause: c.cause,
       });
       const row = await writeAt(
         bucketId,

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type AccountId, newWriteId } from '../../src/base/ids.ts';
+import { accessContract } from './access-contract.ts';
 import { concurrencyContract } from './concurrency-contract.ts';
 import {
   Kit,
@@ -38,6 +39,7 @@ export function catalogContract(name: string, makeCatalog: MakeCatalog): void {
     objectsContract(() => kit);
     versioningContract(() => kit);
     locksContract(() => kit);
+    accessContract(() => kit);
     uploadsContract(() => kit);
     quotasContract(() => kit);
     listingContract(() => kit);

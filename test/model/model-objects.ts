@@ -1,7 +1,9 @@
 /** Object versions of the model catalog; buckets and how a commit fails are in model-buckets.ts. */
+import { isDeepStrictEqual } from 'node:util';
 import type { BucketId } from '../../src/base/ids.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import type {
+  Amendment,
   CommitRefusal,
   DeleteDone,
   DeleteVersion,
@@ -120,16 +122,38 @@ export class ModelObjects extends ModelBuckets {
     return this.#change('setLegalHold', h, (row) => ({ ...row, legalHold: h.legalHold }));
   }
 
+  amendVersion({ acl, encryption, storageClass, condition, ...a }: Amendment) {
+    return this.#change('amendVersion', a, (row) => {
+      const { acl: oldAcl, encryption: oldEncryption, ...rest } = row;
+      const { ifEncryption, ...plain } = condition ?? {};
+      if (ifEncryption !== undefined && !isDeepStrictEqual(ifEncryption, oldEncryption ?? null))
+        return 'precondition-failed';
+      const refusal = checkDelete(plain, row);
+      if (refusal !== null) return refusal;
+      const [newAcl, newEncryption] = [
+        acl === undefined ? oldAcl : acl,
+        encryption === undefined ? oldEncryption : encryption,
+      ];
+      return {
+        ...rest,
+        ...(newAcl && { acl: newAcl }),
+        ...(newEncryption && { encryption: newEncryption }),
+        ...(storageClass !== undefined && { storageClass }),
+      };
+    });
+  }
+
   /** Changes a version in place. */
   #change(
-    name: 'setTags' | 'setRetention' | 'setLegalHold',
+    name: 'setTags' | 'setRetention' | 'setLegalHold' | 'amendVersion',
     { bucketId, key, versionId }: VersionChange,
     change: (row: Row) => Row | CommitRefusal,
   ): Promise<Outcome<{ versionId: string }, CommitRefusal>> {
     return this.commit(name, () => {
       const bucket = this.buckets.get(bucketId);
       if (bucket === undefined) return refused('bucket-gone');
-      if (name !== 'setTags' && !bucket.bucket.objectLock) return refused('no-object-lock');
+      if ((name === 'setRetention' || name === 'setLegalHold') && !bucket.bucket.objectLock)
+        return refused('no-object-lock');
       const rows = bucket.keys.get(key) ?? [];
       const at = versionId === undefined ? 0 : rows.findIndex((other) => other.versionId === versionId);
       const row = rows[at];

@@ -7,6 +7,7 @@ SELECT o.ord,
        v.bucket_id, v.key, v.version_id, v.is_latest, v.is_delete_marker, v.size, v.part_count, v.blob_id, v.manifest_id,
        v.last_modified, v.etag, v.owner, v.storage_class, v.checksum_algorithm, v.checksum_type, v.checksum_value,
        v.retention_mode, v.retention_until, v.legal_hold, v.system_metadata, v.user_metadata, v.tags,
+       v.acl, v.encryption,
        b.pair AS blob_pair, b.size AS blob_size, b.root AS blob_root, b.off_map AS blob_off_map
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY o(bucket_id, key, version_id, seq, ord)
 LEFT JOIN LATERAL (

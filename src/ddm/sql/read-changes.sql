@@ -3,13 +3,13 @@
 -- $1, $2 after which position (null: the consumer's), $3 changes at most, $4 consumer (or null).
 SELECT s.horizon, s.trim_tx, s.trim_id,
        r.name AS reader, r.tx AS reader_tx, r.id AS reader_id, r.gap_event, r.gap_tx, r.gap_id, r.gap_rows,
-       c.event, c.tx, c.id, c.at, c.kind, c.bucket_id, c.bucket, c.key, c.payload
+       c.event, c.tx, c.id, c.at, c.kind, c.bucket_id, c.bucket, c.key, c.payload, c.cause
 FROM (
   SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon, t.tx AS trim_tx, t.id AS trim_id FROM antipode.outbox_trim t
 ) s
 LEFT JOIN antipode.outbox_reader r ON r.name = $4::text
 LEFT JOIN LATERAL (
-  SELECT o.event, o.tx, o.id, o.at, o.kind, o.bucket_id, coalesce(b.name, p.name) AS bucket, o.key, o.payload
+  SELECT o.event, o.tx, o.id, o.at, o.kind, o.bucket_id, coalesce(b.name, p.name) AS bucket, o.key, o.payload, o.cause
   FROM antipode.outbox o
   LEFT JOIN antipode.bucket b ON b.id = o.bucket_id
   LEFT JOIN antipode.past_bucket p ON p.id = o.bucket_id

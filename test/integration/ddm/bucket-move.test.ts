@@ -7,7 +7,15 @@ import { after, describe, it } from 'node:test';
 import { systemClock } from '../../../src/base/clock.ts';
 import { type BucketId, newWriteId, type PairId } from '../../../src/base/ids.ts';
 import { openCatalog } from '../../../src/ddm/postgres-catalog.ts';
-import { blobOf, Kit, mustBeDone, newName, OWNER, reasonOf } from '../../contract/contract-kit.ts';
+import {
+  ATTRIBUTES,
+  blobOf,
+  Kit,
+  mustBeDone,
+  newName,
+  OWNER,
+  reasonOf,
+} from '../../contract/contract-kit.ts';
 import { auditOf } from '../../harness/audit.ts';
 import { locatorOfAll, quiet, ROOT } from '../../harness/catalog.ts';
 import { stopSharedServer, testDatabase } from '../../harness/postgres.ts';
@@ -75,7 +83,9 @@ async function fullBucket(o: Opened, directory: PairId) {
   const bucket = await made(directory);
   const beside = await made(directory);
   const { id } = bucket;
-  await kit.put(id, 'plain');
+  const acl = [{ grantee: { group: 'AllUsers' }, permission: 'READ' }] as const;
+  const attributes = { ...ATTRIBUTES, acl, encryption: { algorithm: 'AES256', keyId: 'k' } };
+  await kit.put(id, 'plain', { attributes });
   mustBeDone(await catalog.setVersioning(id, 'enabled'));
   for (let i = 0; i < 7; i++) await kit.put(id, 'versions', { size: i + 1 });
   await kit.delete(id, 'versions');

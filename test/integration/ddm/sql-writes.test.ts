@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, describe, it } from 'node:test';
-import type { BucketId } from '../../../src/base/ids.ts';
+import { type BucketId, newWriteId } from '../../../src/base/ids.ts';
 import type { Bucket, PutVersion } from '../../../src/ddm/catalog.ts';
 import { ATTRIBUTES, mustBeDone, reasonOf } from '../../contract/contract-kit.ts';
 import { stopSharedServer } from '../../harness/postgres.ts';
@@ -179,7 +179,9 @@ describe('UPDATE', () => {
   it('of metadata replaces where there are no versions', async () => {
     const w = await world();
     const { id, name } = await w.bucket();
-    await w.kit.put(id, 'key', { etag: 'same' });
+    const acl = [{ grantee: { group: 'AllUsers' }, permission: 'READ' }] as const;
+    const attributes = { ...ATTRIBUTES, acl, encryption: { algorithm: 'AES256', keyId: 'k' } };
+    await w.kit.put(id, 'key', { etag: 'same', attributes });
     const writer = await w.login();
     const set = `UPDATE catalog.objects SET metadata = '{"origin": "mars"}' WHERE bucket = $1 RETURNING key`;
     assert.deepEqual((await writer.run(set, [name])).rows, [{ key: 'key' }]);
@@ -189,6 +191,16 @@ describe('UPDATE', () => {
       [['null', { origin: 'mars' }]],
     );
     assert.deepEqual(await w.events(id), ['put key', 'put key']);
+    const found = await w.catalog.findVersion(id, 'key');
+    assert.deepEqual([found?.acl, found?.encryption], [acl, attributes.encryption]);
+    // As they are when it is committed.
+    await writer.run('BEGIN');
+    await writer.run(`UPDATE catalog.objects SET metadata = '{}' WHERE bucket = $1`, [name]);
+    const named = { writeId: newWriteId(), bucketId: id, key: 'key' };
+    mustBeDone(await w.catalog.amendVersion({ ...named, acl: [], storageClass: 'COLD' }));
+    await writer.run('COMMIT');
+    const later = await w.catalog.findVersion(id, 'key');
+    assert.deepEqual([later?.user, later?.acl, later?.storageClass], [{}, [], 'COLD']);
     await w.isSound();
   });
 
