@@ -390,11 +390,14 @@ TABLE root.access_key (
   status text NOT NULL DEFAULT 'active'::text,
   sealed_secret bytea NOT NULL,
   created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  user_id text COLLATE "C",
   CONSTRAINT access_key_account_id_fkey FOREIGN KEY (account_id) REFERENCES root.account(id),
   CONSTRAINT access_key_pkey PRIMARY KEY (access_key_id),
-  CONSTRAINT access_key_status_check CHECK ((status = ANY (ARRAY['active'::text, 'inactive'::text])))
+  CONSTRAINT access_key_status_check CHECK ((status = ANY (ARRAY['active'::text, 'inactive'::text]))),
+  CONSTRAINT access_key_user_id_fkey FOREIGN KEY (user_id) REFERENCES root.entity(id)
 )
 CREATE INDEX access_key_account ON root.access_key USING btree (account_id, access_key_id)
+CREATE INDEX access_key_user ON root.access_key USING btree (user_id) WHERE (user_id IS NOT NULL)
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE root.account (
@@ -505,6 +508,28 @@ TABLE root.directory (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE root.entity (
+  id text COLLATE "C" NOT NULL,
+  kind text NOT NULL,
+  account_id text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  path text COLLATE "C" NOT NULL DEFAULT '/'::text,
+  policies jsonb NOT NULL DEFAULT '{}'::jsonb,
+  tags jsonb NOT NULL DEFAULT '{}'::jsonb,
+  trust text,
+  description text,
+  session_seconds integer,
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT entity_account_id_fkey FOREIGN KEY (account_id) REFERENCES root.account(id),
+  CONSTRAINT entity_check CHECK (((kind = 'role'::text) = (trust IS NOT NULL))),
+  CONSTRAINT entity_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'role'::text]))),
+  CONSTRAINT entity_name_check CHECK (((length(name) >= 1) AND (length(name) <= 64))),
+  CONSTRAINT entity_pkey PRIMARY KEY (id)
+)
+CREATE INDEX entity_listing ON root.entity USING btree (account_id, kind, name)
+CREATE UNIQUE INDEX entity_name ON root.entity USING btree (account_id, kind, lower(name))
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
 TABLE root.member (
   id text COLLATE "C" NOT NULL,
   pair_id text COLLATE "C" NOT NULL,
@@ -583,7 +608,8 @@ VIEW catalog.access_keys (
   access_key_id text -- The access key id,
   account text -- The account that it belongs to,
   status text -- active or inactive,
-  created_at timestamp with time zone -- When it was made
+  created_at timestamp with time zone -- When it was made,
+  user_name text -- The user of the account whose key it is; null: the account's own
 )
 -- Access keys without their secrets (root pair). When a key was last used is not recorded
 
@@ -698,6 +724,19 @@ VIEW catalog.conditions (
   may_return boolean -- Whether detection may bring it back; what an operator failed over waits for leave
 )
 -- The present condition of each node and each center (root pair)
+
+VIEW catalog.entities (
+  entity_id text -- The id that policies and logs know it by; never used again,
+  account text -- The account that it belongs to,
+  kind text -- user or role,
+  name text -- Its name, unique among the users, or the roles, of the account,
+  path text -- The path in front of its name in ARNs,
+  policies jsonb -- Inline policies: their text by name,
+  trust_policy text -- Of a role: who may assume it,
+  tags jsonb -- Its tags,
+  created_at timestamp with time zone -- When it was made
+)
+-- Users and roles of accounts (root pair)
 
 VIEW catalog.exceptions (
   blob uuid -- Id of the blob; null for a pair of directories,
@@ -4055,6 +4094,49 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.change_entity(p_account text, p_kind text, p_name text, change jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v root.entity;
+BEGIN
+  PERFORM pg_advisory_xact_lock(6, hashtext(p_account));
+  SELECT * INTO v FROM root.entity e
+  WHERE e.account_id = p_account AND e.kind = p_kind AND e.name = p_name FOR UPDATE;
+  IF v.id IS NULL THEN RETURN 'no-such-entity'; END IF;
+  IF change ? 'name' AND EXISTS (
+    SELECT FROM root.entity o
+    WHERE o.account_id = p_account AND o.kind = p_kind AND lower(o.name) = lower(change->>'name') AND o.id <> v.id
+  ) THEN
+    RETURN 'exists';
+  END IF;
+  IF change ? 'dropPolicy' THEN
+    IF NOT v.policies ? (change->>'dropPolicy') THEN RETURN 'no-such-policy'; END IF;
+    v.policies := v.policies - (change->>'dropPolicy');
+  END IF;
+  IF change ? 'putPolicy' THEN
+    v.policies := v.policies || jsonb_build_object(change#>>'{putPolicy,name}', change#>'{putPolicy,text}');
+    IF (SELECT sum(length(regexp_replace(p.value, '\s', '', 'g'))) FROM jsonb_each_text(v.policies) p)
+       > (change#>>'{putPolicy,charactersMax}')::integer THEN
+      RETURN 'too-large';
+    END IF;
+  END IF;
+  UPDATE root.entity e
+  SET name = coalesce(change->>'name', v.name),
+      path = coalesce(change->>'path', v.path),
+      trust = coalesce(change->>'trust', v.trust),
+      description = coalesce(change->>'description', v.description),
+      session_seconds = coalesce((change->>'sessionSeconds')::integer, v.session_seconds),
+      tags = coalesce(change->'tags', v.tags),
+      policies = v.policies
+  WHERE e.id = v.id;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.conditions()
  RETURNS jsonb
  LANGUAGE sql
@@ -4098,6 +4180,57 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION root.create_access_key(p_id text, p_account text, p_sealed bytea, p_user text, p_max integer)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM FROM root.account a WHERE a.id = p_account FOR SHARE;
+  IF NOT FOUND THEN RETURN 'no-such-account'; END IF;
+  IF p_user IS NOT NULL THEN
+    -- One key at a time, so that the limit holds.
+    PERFORM FROM root.entity e WHERE e.id = p_user AND e.account_id = p_account AND e.kind = 'user' FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN 'no-such-user'; END IF;
+    IF (SELECT count(*) FROM root.access_key k WHERE k.user_id = p_user) >= p_max THEN RETURN 'too-many'; END IF;
+  END IF;
+  INSERT INTO root.access_key (access_key_id, account_id, sealed_secret, user_id)
+  VALUES (p_id, p_account, p_sealed, p_user) ON CONFLICT (access_key_id) DO NOTHING;
+  RETURN CASE WHEN FOUND THEN 'done' ELSE 'exists' END;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.create_entity(e jsonb, p_max integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_at timestamptz;
+BEGIN
+  PERFORM FROM root.account a WHERE a.id = e->>'account' FOR SHARE;
+  IF NOT FOUND THEN RETURN jsonb_build_object('answer', 'no-such-account'); END IF;
+  -- One creation per account at a time, so that the limit holds.
+  PERFORM pg_advisory_xact_lock(6, hashtext(e->>'account'));
+  IF EXISTS (
+    SELECT FROM root.entity o
+    WHERE o.account_id = e->>'account' AND o.kind = e->>'kind' AND lower(o.name) = lower(e->>'name')
+  ) THEN
+    RETURN jsonb_build_object('answer', 'exists');
+  END IF;
+  IF (SELECT count(*) FROM root.entity o WHERE o.account_id = e->>'account' AND o.kind = e->>'kind') >= p_max THEN
+    RETURN jsonb_build_object('answer', 'too-many');
+  END IF;
+  INSERT INTO root.entity (id, kind, account_id, name, path, tags, trust, description, session_seconds)
+  VALUES (e->>'id', e->>'kind', e->>'account', e->>'name', e->>'path', e->'tags', e->>'trust', e->>'description',
+          (e->>'sessionSeconds')::integer)
+  RETURNING created_at INTO v_at;
+  RETURN jsonb_build_object('answer', 'done', 'createdAt', v_at);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION root.deal_quota(p_account text, change jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4128,10 +4261,30 @@ BEGIN
   IF v_root IS NULL THEN RETURN 'no-such-account'; END IF;
   IF v_root THEN RETURN 'root'; END IF;
   IF EXISTS (SELECT FROM root.access_key k WHERE k.account_id = p_id) THEN RETURN 'has-keys'; END IF;
+  IF EXISTS (SELECT FROM root.entity e WHERE e.account_id = p_id) THEN RETURN 'has-entities'; END IF;
   IF EXISTS (SELECT FROM root.bucket_name b WHERE b.owner = p_id) THEN RETURN 'has-buckets'; END IF;
   DELETE FROM root.account a WHERE a.id = p_id;
   DELETE FROM root.account_quota q WHERE q.account = p_id;
   DELETE FROM antipode.quota q WHERE q.subject = 'account/' || p_id;
+  RETURN 'done';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION root.delete_entity(p_account text, p_kind text, p_name text)
+ RETURNS text
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v root.entity;
+BEGIN
+  SELECT * INTO v FROM root.entity e
+  WHERE e.account_id = p_account AND e.kind = p_kind AND e.name = p_name FOR UPDATE;
+  IF v.id IS NULL THEN RETURN 'no-such-entity'; END IF;
+  IF EXISTS (SELECT FROM root.access_key k WHERE k.user_id = v.id) THEN RETURN 'has-keys'; END IF;
+  IF v.policies <> '{}' THEN RETURN 'has-policies'; END IF;
+  DELETE FROM root.entity e WHERE e.id = v.id;
   RETURN 'done';
 END
 $function$

@@ -63,6 +63,8 @@ export function createAccounts({ catalog, sealSecret }: AccountsOptions): Accoun
           throw new AdminError('NoSuchUser', `there is no user ${id}`);
         case 'has-keys':
           throw new AdminError('UserHasKeys', `user ${id} has access keys; delete them first`);
+        case 'has-entities':
+          throw new AdminError('UserHasEntities', `user ${id} has IAM users or roles; delete them first`);
         case 'has-buckets':
           throw new AdminError('UserHasBuckets', `user ${id} owns buckets; delete them first`);
         case 'root':
@@ -95,6 +97,9 @@ export function createAccounts({ catalog, sealSecret }: AccountsOptions): Accoun
           throw new AdminError('KeyExists', `there is an access key ${accessKeyId} already`);
         case 'no-such-account':
           throw new AdminError('NoSuchUser', `there is no user ${user}`);
+        case 'no-such-user':
+        case 'too-many':
+          throw new Error(`a key of an account was refused: ${result.reason}`);
       }
     },
 

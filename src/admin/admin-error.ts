@@ -12,6 +12,7 @@ const ADMIN_ERRORS = {
   KeyExists: 409,
   LoginExists: 409,
   UserHasKeys: 409,
+  UserHasEntities: 409,
   UserHasBuckets: 409,
   RootIsKept: 409,
   TwinNotServing: 409,

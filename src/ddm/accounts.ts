@@ -1,8 +1,12 @@
-/** Accounts and access keys, on the root pair. Keys are cached for at most settingsAgeMs; absence never is. */
+/**
+ * Accounts, access keys and entities, on the root pair. Keys, each with its user, are cached for at most settingsAgeMs;
+ * absence never is.
+ */
 import { LRUCache } from 'lru-cache';
 import type { AccountId } from '../base/ids.ts';
-import type { AccessKey, Account, Catalog, Outcome } from './catalog.ts';
+import type { AccessKey, Account, Catalog, EntityCatalog, Outcome } from './catalog.ts';
 import type { Directories } from './directories.ts';
+import { openEntities } from './entities.ts';
 import { accessKeyOf, accountOf, isStorable } from './mapping.ts';
 import type { CatalogOptions } from './options.ts';
 import { statement } from './statements.ts';
@@ -36,7 +40,11 @@ export type Accounts = Pick<
   | 'createAccessKey'
   | 'setAccessKeyStatus'
   | 'deleteAccessKey'
->;
+> &
+  EntityCatalog;
+
+type DeleteRefusal = 'no-such-account' | 'has-keys' | 'has-entities' | 'has-buckets' | 'root';
+type CreateKeyRefusal = 'exists' | 'no-such-account' | 'no-such-user' | 'too-many';
 
 export function openAccounts(directories: Directories, o: CatalogOptions): Accounts {
   const keys = new LRUCache<string, AccessKey>({
@@ -66,7 +74,14 @@ export function openAccounts(directories: Directories, o: CatalogOptions): Accou
     }
   };
 
+  const forgetAll = () => {
+    generation++;
+    keys.clear();
+  };
+
   return {
+    ...openEntities(directories, o, forgetAll),
+
     async findAccessKey(accessKeyId) {
       const cached = keys.get(accessKeyId);
       if (cached) return cached;
@@ -99,7 +114,7 @@ export function openAccounts(directories: Directories, o: CatalogOptions): Accou
     async deleteAccount(id) {
       const answer = await directories.root.write(DELETE_ACCOUNT, [id]);
       if (answer === 'unknown') return UNKNOWN;
-      const said = answer.rows[0]?.answer as 'done' | 'no-such-account' | 'has-keys' | 'has-buckets' | 'root';
+      const said = answer.rows[0]?.answer as 'done' | DeleteRefusal;
       if (said !== 'done') return refused(said);
       // The root pair's share of the account's quota went with it.
       for (const directory of directories.all())
@@ -111,14 +126,17 @@ export function openAccounts(directories: Directories, o: CatalogOptions): Accou
       return (await directories.root.read(LIST_ACCESS_KEYS, [account])).map(accessKeyOf);
     },
 
-    async createAccessKey({ accessKeyId, account, sealedSecret }) {
+    async createAccessKey({ accessKeyId, account, sealedSecret, user }) {
       const { root } = directories;
-      if ((await root.read(FIND_ACCOUNT, [account])).length === 0) return refused('no-such-account');
-      const answer = await root.write(CREATE_ACCESS_KEY, [accessKeyId, account, sealedSecret]);
+      const values = [accessKeyId, account, sealedSecret, user?.id ?? null, user?.max ?? null];
+      const answer = await root.write(CREATE_ACCESS_KEY, values);
       forget(accessKeyId);
       if (answer === 'unknown') return UNKNOWN;
-      const [row] = answer.rows;
-      return row ? done(accessKeyOf(row)) : refused('exists');
+      const said = answer.rows[0]?.answer as 'done' | CreateKeyRefusal;
+      if (said !== 'done') return refused(said);
+      const [row] = await root.read(FIND_ACCESS_KEY, [accessKeyId]);
+      // Gone again: somebody was quick.
+      return row ? done(accessKeyOf(row)) : UNKNOWN;
     },
 
     setAccessKeyStatus: (accessKeyId, status) => changeKey(SET_ACCESS_KEY_STATUS, [accessKeyId, status]),

@@ -11,7 +11,7 @@
 import type { AccountId, BlobId, BucketId, Epoch, MemberId, PairId, UploadId, WriteId } from '../base/ids.ts';
 import type { ClusterCatalog } from './cluster-catalog.ts';
 import type { NamesCatalog } from './names.ts';
-import type { AccessKey, Account } from './principals.ts';
+import type { AccessKey, Account, EntityCatalog } from './principals.ts';
 import type {
   Acl,
   BlobRef,
@@ -292,22 +292,24 @@ export class CatalogUnavailable extends Error {
 // --------------------------------------------------------------------------------------- the interface
 
 /** With what the catalog keeps about the cluster itself: cluster-catalog.ts. */
-export interface Catalog extends ClusterCatalog, NamesCatalog {
+export interface Catalog extends ClusterCatalog, NamesCatalog, EntityCatalog {
   // Accounts and access keys (root pair). Reads may be cached for at most LIMITS.settingsAgeMs.
   findAccessKey(accessKeyId: string): Promise<AccessKey | null>;
   findAccount(id: AccountId): Promise<Account | null>;
   listAccounts(): Promise<readonly Account[]>;
   createAccount(account: Account): Promise<Outcome<Account, 'exists'>>;
-  /** Refused while the account has access keys or buckets; the root account is never removed. */
+  /** Refused while the account has access keys, users, roles or buckets; the root account is never removed. */
   deleteAccount(
     id: AccountId,
-  ): Promise<Outcome<null, 'no-such-account' | 'has-keys' | 'has-buckets' | 'root'>>;
+  ): Promise<Outcome<null, 'no-such-account' | 'has-keys' | 'has-entities' | 'has-buckets' | 'root'>>;
   listAccessKeys(account: AccountId): Promise<readonly AccessKey[]>;
   createAccessKey(key: {
     accessKeyId: string;
     account: AccountId;
     sealedSecret: Buffer;
-  }): Promise<Outcome<AccessKey, 'exists' | 'no-such-account'>>;
+    /** A user of the account, who may have `max` keys. */
+    user?: { readonly id: string; readonly max: number };
+  }): Promise<Outcome<AccessKey, 'exists' | 'no-such-account' | 'no-such-user' | 'too-many'>>;
   setAccessKeyStatus(
     accessKeyId: string,
     status: 'active' | 'inactive',

@@ -10,6 +10,7 @@ import type {
   ChecksumType,
   DefaultRetention,
   Durability,
+  Entity,
   ListedVersion,
   ManifestPart,
   ObjectAttributes,
@@ -43,6 +44,24 @@ export function accessKeyOf(row: Row): AccessKey {
     status: row.status === 'active' ? 'active' : 'inactive',
     sealedSecret: row.sealed_secret as Buffer,
     createdAt: row.created_at as Date,
+    ...(row.user_entity ? { user: entityOf(row.user_entity as Row, row) } : {}),
+  };
+}
+
+/** Of a row of root.entity (also as a document), and one with its account. */
+export function entityOf(row: Row, account: Row): Entity {
+  return {
+    kind: row.kind as Entity['kind'],
+    id: text(row.id),
+    account: accountOf(account),
+    name: text(row.name),
+    path: text(row.path),
+    createdAt: new Date(row.created_at as string | Date),
+    policies: row.policies as Entity['policies'],
+    tags: row.tags as Entity['tags'],
+    ...optional('trust', row.trust as string | null),
+    ...optional('description', row.description as string | null),
+    ...optional('sessionSeconds', row.session_seconds as number | null),
   };
 }
 

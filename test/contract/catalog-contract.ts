@@ -17,6 +17,7 @@ import {
   reasonOf,
   type Subject,
 } from './contract-kit.ts';
+import { entitiesContract } from './entities-contract.ts';
 import { listingContract } from './listing-contract.ts';
 import { locksContract } from './locks-contract.ts';
 import { objectsContract } from './objects-contract.ts';
@@ -35,6 +36,7 @@ export function catalogContract(name: string, makeCatalog: MakeCatalog): void {
     after(() => subject.close());
 
     accountsContract(() => kit);
+    entitiesContract(() => kit);
     bucketsContract(() => kit);
     objectsContract(() => kit);
     versioningContract(() => kit);

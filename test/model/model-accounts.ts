@@ -1,14 +1,17 @@
-/** Accounts and access keys of the model catalog. */
+/** Accounts, access keys and entities of the model catalog. */
 import type { AccountId } from '../../src/base/ids.ts';
 import type { AccessKey, Account, Outcome } from '../../src/ddm/catalog.ts';
+import { ModelEntities } from './model-entities.ts';
 
 export class ModelAccounts {
   readonly #accounts = new Map<AccountId, Account>();
   readonly #keys = new Map<string, AccessKey>();
   readonly #now: () => number;
+  readonly entities: ModelEntities;
 
   constructor(now: () => number) {
     this.#now = now;
+    this.entities = new ModelEntities((id) => this.account(id), now);
   }
 
   account(id: AccountId): Account | null {
@@ -25,29 +28,44 @@ export class ModelAccounts {
   deleteAccount(
     id: AccountId,
     hasBuckets: boolean,
-  ): Outcome<null, 'no-such-account' | 'has-keys' | 'has-buckets' | 'root'> {
+  ): Outcome<null, 'no-such-account' | 'has-keys' | 'has-entities' | 'has-buckets' | 'root'> {
     const account = this.#accounts.get(id);
     if (account === undefined) return { outcome: 'refused', reason: 'no-such-account' };
     if (account.isRoot) return { outcome: 'refused', reason: 'root' };
     if (this.keys(id).length > 0) return { outcome: 'refused', reason: 'has-keys' };
+    if (this.entities.hasAny(id)) return { outcome: 'refused', reason: 'has-entities' };
     if (hasBuckets) return { outcome: 'refused', reason: 'has-buckets' };
     this.#accounts.delete(id);
     return { outcome: 'done', value: null };
   }
 
   key(id: string): AccessKey | null {
-    return this.#keys.get(id) ?? null;
+    const key = this.#keys.get(id);
+    return key ? this.#withUser(key) : null;
   }
   keys(account: AccountId): AccessKey[] {
-    return [...this.#keys.values()].filter((key) => key.account.id === account);
+    return [...this.#keys.values()].filter((key) => key.account.id === account).map((k) => this.#withUser(k));
+  }
+  hasKeys(user: string): boolean {
+    return [...this.#keys.values()].some((key) => key.user?.id === user);
+  }
+  /** With the user as it is now. */
+  #withUser(key: AccessKey): AccessKey {
+    const user = key.user && this.entities.byId(key.user.id);
+    return user ? { ...key, user } : key;
   }
   createKey(key: {
     accessKeyId: string;
     account: AccountId;
     sealedSecret: Buffer;
-  }): Outcome<AccessKey, 'exists' | 'no-such-account'> {
+    user?: { readonly id: string; readonly max: number };
+  }): Outcome<AccessKey, 'exists' | 'no-such-account' | 'no-such-user' | 'too-many'> {
     const account = this.#accounts.get(key.account);
     if (account === undefined) return { outcome: 'refused', reason: 'no-such-account' };
+    const user = key.user && this.entities.byId(key.user.id);
+    if (key.user && user?.account.id !== key.account) return { outcome: 'refused', reason: 'no-such-user' };
+    if (key.user && this.keys(key.account).filter((k) => k.user?.id === user?.id).length >= key.user.max)
+      return { outcome: 'refused', reason: 'too-many' };
     if (this.#keys.has(key.accessKeyId)) return { outcome: 'refused', reason: 'exists' };
     const value: AccessKey = {
       accessKeyId: key.accessKeyId,
@@ -55,6 +73,7 @@ export class ModelAccounts {
       status: 'active',
       sealedSecret: key.sealedSecret,
       createdAt: new Date(this.#now()),
+      ...(user && { user }),
     };
     this.#keys.set(key.accessKeyId, value);
     return { outcome: 'done', value };

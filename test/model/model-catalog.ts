@@ -48,11 +48,21 @@ export class ModelCatalog extends ModelObjects implements Catalog {
     return outcome;
   };
   listAccessKeys = async (account: AccountId) => this.#accounts.keys(account);
-  createAccessKey = async (key: { accessKeyId: string; account: AccountId; sealedSecret: Buffer }) =>
-    this.#accounts.createKey(key);
+  createAccessKey = async (...[key]: Parameters<Catalog['createAccessKey']>) => this.#accounts.createKey(key);
   setAccessKeyStatus = async (id: string, status: 'active' | 'inactive') =>
     this.#accounts.setKeyStatus(id, status);
   deleteAccessKey = async (id: string) => this.#accounts.deleteKey(id);
+
+  findEntity = async (...[name]: Parameters<Catalog['findEntity']>) => this.#accounts.entities.find(name);
+  findEntityById = async (id: string) => this.#accounts.entities.byId(id);
+  listEntities = async (...[query]: Parameters<Catalog['listEntities']>) =>
+    this.#accounts.entities.list(query);
+  createEntity = async (...[entity, max]: Parameters<Catalog['createEntity']>) =>
+    this.#accounts.entities.create(entity, max);
+  changeEntity = async (...[name, change]: Parameters<Catalog['changeEntity']>) =>
+    this.#accounts.entities.change(name, change);
+  deleteEntity = async (...[name]: Parameters<Catalog['deleteEntity']>) =>
+    this.#accounts.entities.remove(name, (id) => this.#accounts.hasKeys(id));
 
   // --- uploads
   async createUpload(

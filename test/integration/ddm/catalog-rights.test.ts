@@ -125,8 +125,8 @@ describe('who reads the catalog', () => {
     assert.deepEqual(
       rows.map((row) => row.k),
       [
-        { access_key_id: 'AKNEW', account: 'ada', status: 'active' },
-        { access_key_id: 'AKOLD', account: 'ada', status: 'active' },
+        { access_key_id: 'AKNEW', account: 'ada', status: 'active', user_name: null },
+        { access_key_id: 'AKOLD', account: 'ada', status: 'active', user_name: null },
       ],
     );
   });

@@ -1,0 +1,1 @@
+SELECT root.create_entity($1, $2) AS answer
