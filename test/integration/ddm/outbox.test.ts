@@ -130,59 +130,6 @@ describe('what is recorded', () => {
     assert.equal(new Set(changes.map(({ event }) => event)).size, changes.length);
   });
 
-  it('why, where that is known', async () => {
-    const { catalog, kit } = await feed();
-    const start = await catalog.feedStart(ROOT, 'beginning');
-    const bucketId = await kit.bucket();
-    const cause = { via: 'Put', principal: 'ada', ip: '192.0.2.1', requestId: 'r' };
-    await kit.put(bucketId, 'a', { cause });
-    const named = () => ({ writeId: newWriteId(), bucketId, key: 'a' });
-    mustBeDone(await catalog.setTags({ ...named(), tags: {}, cause: { via: 'PutObjectTagging' } }));
-    const transition = { storageClass: 'COLD', cause: { via: 'LifecycleTransition' } };
-    mustBeDone(await catalog.amendVersion({ ...named(), ...transition }));
-    mustBeDone(await catalog.amendVersion({ ...named(), acl: null, encryption: null }));
-    mustBeDone(await catalog.amendVersion({ ...named(), encryption: { algorithm: 'AES256' } }));
-    mustBeDone(await catalog.deleteVersion({ ...named(), owner: OWNER, cause: { via: 'Delete' } }));
-    const upload = await kit.upload(bucketId, 'multi');
-    await kit.part(bucketId, upload.uploadId, 1, 7);
-    const parts = [{ partNumber: 1, etag: 'part-1' }];
-    const whole = { ...named(), key: 'multi', uploadId: upload.uploadId, parts, size: 7, etag: 'whole-1' };
-    mustBeDone(await catalog.completeUpload({ ...whole, cause: { via: 'CompleteMultipartUpload' } }));
-    const { changes } = await readAll(catalog, start);
-    assert.deepEqual(
-      changes.slice(1).map((change) => [change.kind, change.cause]),
-      [
-        ['put', cause],
-        ['tags', { via: 'PutObjectTagging' }],
-        ['storage-class', { via: 'LifecycleTransition' }],
-        ['acl', undefined],
-        ['encryption', undefined],
-        ['delete', { via: 'Delete' }],
-        ['put', { via: 'CompleteMultipartUpload' }],
-      ],
-    );
-  });
-
-  it("in a version's record all of it, and the row is made anew from it", async () => {
-    const [from, to] = [await feed(), await feed()];
-    const bucketId = await from.kit.bucket({ versioning: 'enabled' });
-    const attributes = {
-      ...{ system: { contentType: 'text/plain' }, user: { a: '1' }, tags: { t: '2' }, storageClass: 'COLD' },
-      acl: [{ grantee: { group: 'AllUsers' }, permission: 'READ' }],
-      encryption: { algorithm: 'aws:kms', keyId: 'k', sealedKey: 's' },
-    } as const;
-    await from.kit.put(bucketId, 'a', { attributes });
-    await from.kit.put(bucketId, 'b');
-    const records = `SELECT jsonb_agg(antipode.version_record(v))::text AS docs FROM antipode.version v`;
-    const [row] = await from.sql(records);
-    await to.sql(`SELECT antipode.restore_versions($docs$${String(row!.docs)}$docs$)`);
-    assert.deepEqual(await to.sql(records), [row]);
-    assert.deepEqual(await to.sql(`SELECT key, acl, encryption FROM antipode.version ORDER BY key`), [
-      { key: 'a', acl: attributes.acl, encryption: attributes.encryption },
-      { key: 'b', acl: null, encryption: null },
-    ]);
-  });
-
   it('nothing for what changes nothing', async () => {
     const { catalog, kit } = await feed();
     const bucket = await kit.bucket();
