@@ -23,6 +23,12 @@ export const LIMITS = {
   defaultRetentionDaysMax: 36_500,
   defaultRetentionYearsMax: 100,
   bucketsPerAccountMax: 1000,
+  corsRulesMax: 100,
+  corsBytesMax: 64 * KIB,
+  websiteRulesMax: 50,
+  /** A form's fields before its file, values and all. */
+  formFieldsBytesMax: 20_000,
+  formFieldsMax: 200,
 
   // Blobs
   /** Stored bytes per chunk; the unit of checksums, of verification and of resumption. */

@@ -30,6 +30,8 @@ export interface Router {
 
 /** On reads `partNumber` chooses bytes of GetObject, HeadObject and GetObjectAttributes; on writes it names a part. */
 export function subresourcesOf(method: string, keys: Iterable<string>): string[] {
+  // A preflight asks for leave to send a request: what that request will be about does not change its answer.
+  if (method === 'OPTIONS') return [];
   const reading = method === 'GET' || method === 'HEAD';
   const found: string[] = [];
   for (const key of keys) {

@@ -10,6 +10,7 @@ import type { Authenticated, Principal, SignedRequest } from '../identity/types.
 import { Access, findBucket } from './access/access.ts';
 import { actionsOf } from './access/actions.ts';
 import { originOf } from './access/origin.ts';
+import { answerOrigin, varyByOrigin } from './cors/answers.ts';
 import { S3Error, type S3ErrorCode } from './errors.ts';
 import { checkMeaning, notImplemented } from './meaning.ts';
 import type {
@@ -81,12 +82,14 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
   progress.target = target;
   const headers = joinedHeaders(req);
   const method = req.method ?? '';
+  await answerOrigin(o.services, res, { method, bucketName: target.bucket, headers });
   const operation = o.router.match({ method, target: target.kind, query: target.query, headers });
   progress.operation = operation;
   const authenticated = await authenticateUnlessPreflight(o, req, operation, target);
   const { principal } = authenticated;
   if (principal.kind === 'account') progress.accessKeyId = principal.accessKeyId;
   const bucket = await bucketOf(o.services, operation, target);
+  varyByOrigin(res, bucket);
   const origin = originOf(req);
   const { services } = o;
   const access = new Access({

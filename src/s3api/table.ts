@@ -4,6 +4,7 @@
  */
 import type { OperationRow } from './operation.ts';
 import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/acl.ts';
+import { deleteBucketCors, getBucketCors, putBucketCors } from './ops/bucket-cors.ts';
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
@@ -41,6 +42,9 @@ export const OPERATIONS: readonly OperationRow[] = [
   getBucketTagging,
   putBucketTagging,
   deleteBucketTagging,
+  getBucketCors,
+  putBucketCors,
+  deleteBucketCors,
   getObjectLockConfiguration,
   putObjectLockConfiguration,
   getBucketAcl,

@@ -43,7 +43,6 @@ const noneNamed = (name: string, subresource: string, permission: string): Opera
 export const NOT_SET: readonly OperationRow[] = [
   missing('GetBucketPolicy', 'policy', 's3:GetBucketPolicy', 'NoSuchBucketPolicy'),
   missing('GetBucketPolicyStatus', 'policyStatus', 's3:GetBucketPolicyStatus', 'NoSuchBucketPolicy'),
-  missing('GetBucketCors', 'cors', 's3:GetBucketCORS', 'NoSuchCORSConfiguration'),
   missing(
     'GetBucketLifecycleConfiguration',
     'lifecycle',
