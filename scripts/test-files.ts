@@ -37,6 +37,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.exit(130);
   });
 }
+const COMPILE_CACHE = join(import.meta.dirname, '..', 'node_modules', '.cache', 'antipode');
 
 export async function runFiles(options: FilesOptions): Promise<FileResult[]> {
   const waiting = [...options.files];
@@ -55,7 +56,9 @@ async function runFile(file: string, { fileDeadlineMs, print }: FilesOptions): P
   const report = join(folder, 'report.jsonl');
   const startedAt = performance.now();
   const args = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${report}`, file];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  // Each file loads much of the same source: compiled once, by whoever comes first.
+  const env = { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env };
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
   if (child.pid !== undefined) groups.add(child.pid);
   let output = '';
   const keep = (text: Buffer) => {
