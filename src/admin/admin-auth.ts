@@ -37,7 +37,7 @@ export function requireRoot(auth: AdminAuth): RequestHandler {
       throw refusal(cause);
     });
     if (principal.kind !== 'account') throw new AdminError('Unauthorized', 'the request is not signed');
-    if (!principal.account.isRoot) {
+    if (!principal.account.isRoot || principal.identity !== undefined) {
       throw new AdminError('Unauthorized', 'only the root account may use the admin API');
     }
     if (payload.kind !== 'sha256') {

@@ -6,8 +6,8 @@
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { AccessKey } from '../ddm/catalog.ts';
 import { AuthError, mechanismNotSupported, signatureDoesNotMatch } from './errors.ts';
+import { findSigner, type SignerDeps } from './signer.ts';
 import { canonicalRequest, hmacHex, stringToSign } from './sigv4/canonical.ts';
 import {
   type Claim,
@@ -20,14 +20,14 @@ import { parsePayloadHash, UNSIGNED_PAYLOAD } from './sigv4/payload.ts';
 import { SigningKeyCache } from './sigv4/signing-key.ts';
 import type { Authenticated, SignedRequest } from './types.ts';
 
-export interface AuthenticateDeps {
-  findAccessKey(accessKeyId: string): Promise<AccessKey | null>;
-  /** Opens {@link AccessKey.sealedSecret}. Called once per key and day, as long as the row stays the same. */
-  openSecret(key: AccessKey): string | Buffer;
+export interface AuthenticateDeps extends SignerDeps {
   readonly clock: Clock;
-  readonly region: string;
-  /** `antipode` (the admin API) wants the hash of every payload. */
-  readonly service: 's3' | 'antipode';
+  /** null: whatever region the client has signed for. */
+  readonly region: string | null;
+  /** All but `s3` want the hash of every payload. */
+  readonly service: 's3' | 'antipode' | 'iam' | 'sts';
+  /** Hex; for services whose clients do not say it in a header. */
+  readonly bodySha256?: string;
 }
 
 /** One cache for each store: a store is told by its `openSecret`. */
@@ -45,8 +45,6 @@ function signingKeys(deps: AuthenticateDeps): SigningKeyCache {
 /** Takes the place of the key that nobody has, so that an unknown key costs what a wrong signature costs. */
 const decoyKey: KeyObject = createSecretKey(randomBytes(32));
 
-const ACCESS_KEY_ID = /^[!-~]{1,128}$/;
-
 /**
  * @throws {AuthError} when the request is not to be believed
  * @throws what `findAccessKey` throws (the catalog does not answer)
@@ -63,9 +61,8 @@ export async function authenticate(req: SignedRequest, deps: AuthenticateDeps): 
       { ArgumentName: 'Authorization' },
     );
   if (!presigned && header === '') return anonymous(req);
-  if (req.headers['x-amz-security-token'] !== undefined || query.has('X-Amz-Security-Token'))
-    throw new AuthError('InvalidToken', 'The provided token is malformed or otherwise invalid.');
-  return presigned ? byQuery(req, query, deps) : byHeader(req, header, deps);
+  const token = (presigned ? query.get('X-Amz-Security-Token') : null) ?? single(req, 'x-amz-security-token');
+  return presigned ? byQuery(req, query, token, deps) : byHeader(req, header, token, deps);
 }
 
 function isPresigned(query: ReadonlyMap<string, string>): boolean {
@@ -81,7 +78,12 @@ function anonymous(req: SignedRequest): Authenticated {
   };
 }
 
-async function byHeader(req: SignedRequest, header: string, deps: AuthenticateDeps): Promise<Authenticated> {
+async function byHeader(
+  req: SignedRequest,
+  header: string,
+  token: string | undefined,
+  deps: AuthenticateDeps,
+): Promise<Authenticated> {
   const claim = parseAuthorizationHeader(header, deps);
   const date = parseRequestDate(single(req, 'x-amz-date') || single(req, 'date') || '');
   if (date === null)
@@ -90,17 +92,18 @@ async function byHeader(req: SignedRequest, header: string, deps: AuthenticateDe
   const nowMs = deps.clock.now();
   if (Math.abs(nowMs - timeMs) > LIMITS.clockSkewMs) throw tooSkewed(timeMs, nowMs);
   if (timestamp.slice(0, 8) !== claim.date) throw credentialDateMismatch(claim, timestamp.slice(0, 8));
-  const payloadHash = single(req, 'x-amz-content-sha256');
+  const payloadHash = single(req, 'x-amz-content-sha256') || deps.bodySha256;
   if (!payloadHash)
     throw new AuthError('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   if (deps.service !== 's3' && !/^[0-9a-f]{64}$/.test(payloadHash))
     throw new AuthError('InvalidRequest', 'The value of x-amz-content-sha256 header is invalid.');
-  return verify({ req, claim, timestamp, timeMs, payloadHash, presigned: false, deps });
+  return verify({ req, claim, token, timestamp, timeMs, payloadHash, presigned: false, deps });
 }
 
 async function byQuery(
   req: SignedRequest,
   query: ReadonlyMap<string, string>,
+  token: string | undefined,
   deps: AuthenticateDeps,
 ): Promise<Authenticated> {
   const claim = parsePresignedQuery(query, deps, LIMITS.presignSecondsMax);
@@ -117,11 +120,11 @@ async function byQuery(
   const inHeader = claim.signedHeaders.includes('x-amz-content-sha256')
     ? single(req, 'x-amz-content-sha256')
     : undefined;
-  const payloadHash = query.get('X-Amz-Content-Sha256') || inHeader || UNSIGNED_PAYLOAD;
+  const payloadHash = query.get('X-Amz-Content-Sha256') || inHeader || deps.bodySha256 || UNSIGNED_PAYLOAD;
   if (deps.service !== 's3' && payloadHash === UNSIGNED_PAYLOAD && req.method !== 'GET')
     throw new AuthError('InvalidRequest', 'The value of x-amz-content-sha256 header is invalid.');
   const { timestamp, timeMs } = claim;
-  return verify({ req, claim, timestamp, timeMs, payloadHash, presigned: true, deps });
+  return verify({ req, claim, token, timestamp, timeMs, payloadHash, presigned: true, deps });
 }
 
 const tooSkewed = (timeMs: number, nowMs: number): AuthError =>
@@ -149,6 +152,7 @@ function refuseUnsignedHeaders(req: SignedRequest, signedHeaders: readonly strin
 async function verify(o: {
   req: SignedRequest;
   claim: Claim;
+  token: string | undefined;
   timestamp: string;
   timeMs: number;
   payloadHash: string;
@@ -156,18 +160,15 @@ async function verify(o: {
   deps: AuthenticateDeps;
 }): Promise<Authenticated> {
   const { req, claim, timestamp, payloadHash, deps } = o;
-  const found = ACCESS_KEY_ID.test(claim.accessKeyId) ? await deps.findAccessKey(claim.accessKeyId) : null;
-  const accessKey = found?.status === 'active' ? found : null;
-  const signingKey = accessKey
-    ? signingKeys(deps).get(accessKey.accessKeyId, accessKey.sealedSecret, claim.scope, () =>
-        deps.openSecret(accessKey),
-      )
+  const signer = await findSigner(deps, claim.accessKeyId, o.token);
+  const signingKey = signer
+    ? signingKeys(deps).get(claim.accessKeyId, signer.sealed, claim.scope, () => signer.open())
     : decoyKey;
   const canonical = canonicalRequest({ ...req, signedHeaders: claim.signedHeaders, payloadHash });
   const toSign = stringToSign(timestamp, claim.scope, canonical);
   const signature = hmacHex(signingKey, toSign);
   const matches = equalHex(signature, claim.signature);
-  if (!accessKey)
+  if (!signer)
     throw new AuthError(
       'InvalidAccessKeyId',
       'The AWS Access Key Id you provided does not exist in our records.',
@@ -184,7 +185,7 @@ async function verify(o: {
       canonicalRequest: canonical,
     });
   return {
-    principal: { kind: 'account', account: accessKey.account, accessKeyId: accessKey.accessKeyId },
+    principal: signer.principal,
     payload,
     presigned: o.presigned,
     signedAt: o.timeMs,

@@ -7,6 +7,7 @@ export const AUTH_STATUS = {
   AccessDenied: 403,
   AuthorizationHeaderMalformed: 400,
   AuthorizationQueryParametersError: 400,
+  ExpiredToken: 400,
   InvalidAccessKeyId: 403,
   InvalidArgument: 400,
   InvalidRequest: 400,
@@ -31,6 +32,9 @@ export class AuthError extends Error {
     this.fields = fields;
   }
 }
+
+export const invalidToken = (): AuthError =>
+  new AuthError('InvalidToken', 'The provided token is malformed or otherwise invalid.');
 
 export const mechanismNotSupported = (): AuthError =>
   new AuthError(

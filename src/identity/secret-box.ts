@@ -75,9 +75,16 @@ export const isSealedUnder = (master: MasterKey, sealed: Buffer): boolean => sea
 
 const UPPER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
+/** `AKIA…`, `AIDA…`: upper-case letters and digits, as AWS's ids have them. */
+export const generateId = (prefix: string, length: number): string =>
+  prefix + Array.from({ length }, () => UPPER[randomInt(UPPER.length)]).join('');
+
 /** A new pair, shaped as AWS's are: 20 upper-case characters, and 40 of base64 without '/' or '+' (they break URLs). */
-export function generateAccessKey(): { accessKeyId: string; secretAccessKey: string } {
-  const accessKeyId = `AKIA${Array.from({ length: 16 }, () => UPPER[randomInt(UPPER.length)]).join('')}`;
+export function generateAccessKey(prefix: 'AKIA' | 'ASIA' = 'AKIA'): {
+  accessKeyId: string;
+  secretAccessKey: string;
+} {
+  const accessKeyId = generateId(prefix, 16);
   let secretAccessKey = '';
   while (secretAccessKey.length < 40)
     secretAccessKey += randomBytes(30).toString('base64').replace(/[+/=]/g, '');

@@ -13,6 +13,7 @@ import { deriveSigningKey, scopeOf } from './sigv4/signing-key.ts';
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  readonly sessionToken?: string;
 }
 
 export interface SigningInput {
@@ -27,7 +28,7 @@ export interface SigningInput {
   readonly payload?: Buffer | { readonly hash: string };
   readonly credentials: Credentials;
   readonly region: string;
-  readonly service: 's3' | 'antipode';
+  readonly service: 's3' | 'antipode' | 'iam' | 'sts';
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
 }
@@ -91,6 +92,7 @@ export function signRequest(o: SigningInput): SignedHeaders {
     ...lowerCase(o.headers),
     'x-amz-date': timestamp,
     'x-amz-content-sha256': payloadHash,
+    ...(o.credentials.sessionToken && { 'x-amz-security-token': o.credentials.sessionToken }),
   };
   const { signature, signedHeaders, scope, signingKey } = signatureOf(o, {
     timestamp,
@@ -113,6 +115,8 @@ export function presignRequest(o: SigningInput & { readonly expiresSeconds: numb
     `X-Amz-Expires=${o.expiresSeconds}`,
     'X-Amz-SignedHeaders={SIGNED-HEADERS}',
   ];
+  const token = o.credentials.sessionToken;
+  if (token) parameters.push(`X-Amz-Security-Token=${encodeComponent(token)}`);
   const headers = lowerCase(o.headers);
   const payloadHash = o.payload === undefined ? UNSIGNED_PAYLOAD : payloadHashOf(o.payload);
   if (payloadHash !== UNSIGNED_PAYLOAD) parameters.push(`X-Amz-Content-Sha256=${payloadHash}`);

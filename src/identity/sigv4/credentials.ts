@@ -25,7 +25,8 @@ export interface PresignedClaim extends Claim {
 }
 
 export interface Expected {
-  readonly region: string;
+  /** null: any. */
+  readonly region: string | null;
   readonly service: string;
 }
 
@@ -59,7 +60,7 @@ function parseCredential(text: string, expected: Expected, malformed: Malformed)
     throw malformed(
       `incorrect date format "${date}". This date in the credential must be in the format "yyyyMMdd".`,
     );
-  if (region !== expected.region)
+  if (expected.region !== null && region !== expected.region)
     throw malformed(`the region '${region}' is wrong; expecting '${expected.region}'`, {
       Region: expected.region,
     });
