@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { LIMITS } from './base/limits.ts';
+import { isProxyAddress, parsePublicHost } from './base/public-hosts.ts';
 import { parseSubnet } from './twin/address.ts';
 import { MONITOR_TIMINGS } from './twin/monitor.ts';
 
@@ -93,6 +94,16 @@ export const settings = z.strictObject({
   sqlClients: z
     .array(z.string().refine((text) => parseSubnet(text) !== null, 'is no subnet, such as 10.9.0.0/16'))
     .default([]),
+  /** Names of this store in front of proxies (docs/proxies.md): `s3.example.org`, `https://s3.example.org:8443`. */
+  publicHosts: z
+    .array(z.string().refine((text) => parsePublicHost(text) !== null, 'is no host, such as s3.example.org'))
+    .default([]),
+  /** Addresses and subnets of proxies whose word about their clients is taken. */
+  trustedProxies: z
+    .array(z.string().refine(isProxyAddress, 'is no address or subnet, such as 10.9.0.0/16'))
+    .default([]),
+  /** In which headers they give it: X-Forwarded-For, -Proto, -Host and -Port, or Forwarded (RFC 7239). */
+  proxyHeaders: z.enum(['x-forwarded', 'forwarded']).default('x-forwarded'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;

@@ -7,6 +7,7 @@ import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'n
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
 import { AuthError, mechanismNotSupported, signatureDoesNotMatch } from './errors.ts';
+import { explainMismatch } from './explain-mismatch.ts';
 import { findSigner, type SignerDeps } from './signer.ts';
 import { canonicalRequest, hmacHex, stringToSign } from './sigv4/canonical.ts';
 import {
@@ -164,26 +165,37 @@ async function verify(o: {
   const signingKey = signer
     ? signingKeys(deps).get(claim.accessKeyId, signer.sealed, claim.scope, () => signer.open())
     : decoyKey;
-  const canonical = canonicalRequest({ ...req, signedHeaders: claim.signedHeaders, payloadHash });
+  const input = { ...req, signedHeaders: claim.signedHeaders, payloadHash };
+  const canonical = canonicalRequest(input);
   const toSign = stringToSign(timestamp, claim.scope, canonical);
-  const signature = hmacHex(signingKey, toSign);
-  const matches = equalHex(signature, claim.signature);
+  const matches =
+    equalHex(hmacHex(signingKey, toSign), claim.signature) ||
+    (req.hosts ?? []).some((host) => {
+      const renamed = canonicalRequest({ ...input, headers: { ...req.headers, host: [host] } });
+      return equalHex(hmacHex(signingKey, stringToSign(timestamp, claim.scope, renamed)), claim.signature);
+    });
   if (!signer)
     throw new AuthError(
       'InvalidAccessKeyId',
       'The AWS Access Key Id you provided does not exist in our records.',
       { AWSAccessKeyId: claim.accessKeyId },
     );
-  const seed = { signingKey, seedSignature: signature, scope: claim.scope, timestamp };
+  const seed = { signingKey, seedSignature: claim.signature, scope: claim.scope, timestamp };
   const payload = parsePayloadHash(payloadHash, seed);
   refuseUnsignedHeaders(req, claim.signedHeaders);
   if (!matches)
-    throw signatureDoesNotMatch({
-      accessKeyId: claim.accessKeyId,
-      stringToSign: toSign,
-      signature: claim.signature,
-      canonicalRequest: canonical,
-    });
+    throw signatureDoesNotMatch(
+      {
+        accessKeyId: claim.accessKeyId,
+        stringToSign: toSign,
+        signature: claim.signature,
+        canonicalRequest: canonical,
+      },
+      () => {
+        const { signedHeaders, scope, signature } = claim;
+        return explainMismatch({ req, signedHeaders, payloadHash, timestamp, scope, signingKey, signature });
+      },
+    );
   return {
     principal: signer.principal,
     payload,

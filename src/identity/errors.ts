@@ -3,6 +3,8 @@
  * the same code. Fields become further elements of the XML. No field ever holds a secret.
  * Source: "Error responses", S3 API Reference; wording of the details as AWS S3 answers.
  */
+import type { Mismatch } from './explain-mismatch.ts';
+
 export const AUTH_STATUS = {
   AccessDenied: 403,
   AuthorizationHeaderMalformed: 400,
@@ -36,6 +38,16 @@ export class AuthError extends Error {
 export const invalidToken = (): AuthError =>
   new AuthError('InvalidToken', 'The provided token is malformed or otherwise invalid.');
 
+/** A signature that does not match, with what the log is to say of it. */
+export class SignatureMismatch extends AuthError {
+  /** Costs some hundred HMACs. */
+  readonly explain: () => Mismatch;
+  constructor(message: string, fields: Readonly<Record<string, string>>, explain: () => Mismatch) {
+    super('SignatureDoesNotMatch', message, fields);
+    this.explain = explain;
+  }
+}
+
 export const mechanismNotSupported = (): AuthError =>
   new AuthError(
     'InvalidRequest',
@@ -45,12 +57,10 @@ export const mechanismNotSupported = (): AuthError =>
 const hexBytes = (text: string): string => text.replace(/../g, '$& ').trimEnd();
 
 /** Texts are latin1-decoded wire bytes; the client sees them as UTF-8 and as bytes. */
-export function signatureDoesNotMatch(o: {
-  accessKeyId: string;
-  stringToSign: string;
-  signature: string;
-  canonicalRequest?: string;
-}): AuthError {
+export function signatureDoesNotMatch(
+  o: { accessKeyId: string; stringToSign: string; signature: string; canonicalRequest?: string },
+  explain?: () => Mismatch,
+): AuthError {
   const fields: Record<string, string> = {
     AWSAccessKeyId: o.accessKeyId,
     StringToSign: o.stringToSign,
@@ -62,9 +72,9 @@ export function signatureDoesNotMatch(o: {
     fields.CanonicalRequest = bytes.toString('utf8');
     fields.CanonicalRequestBytes = hexBytes(bytes.toString('hex'));
   }
-  return new AuthError(
-    'SignatureDoesNotMatch',
-    'The request signature we calculated does not match the signature you provided. Check your key and signing method.',
-    fields,
-  );
+  const message =
+    'The request signature we calculated does not match the signature you provided. Check your key and signing method.';
+  return explain
+    ? new SignatureMismatch(message, fields, explain)
+    : new AuthError('SignatureDoesNotMatch', message, fields);
 }

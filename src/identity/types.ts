@@ -70,4 +70,6 @@ export interface SignedRequest {
   readonly rawQuery: string;
   /** Lower-case names with every value in order. */
   readonly headers: Readonly<Record<string, readonly string[]>>;
+  /** What the client may have called this store, where a proxy changes the Host on the way: also good as its `host` line. */
+  readonly hosts?: readonly string[];
 }

@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { LIMITS } from '../base/limits.ts';
+import { SignatureMismatch } from '../identity/errors.ts';
+import type { ProxyRules } from './access/proxies.ts';
 import type { S3Error, S3ErrorCode } from './errors.ts';
 import { toS3Error } from './lower-errors.ts';
 import type { Services } from './operation.ts';
@@ -40,6 +42,7 @@ export interface PipelineOptions {
   readonly readers: RequestReaders;
   readonly router: Router;
   readonly domains: readonly string[];
+  readonly proxies: ProxyRules;
   readonly log: Logger;
   readonly hostId?: string;
   readonly slowBodyMs?: number;
@@ -63,6 +66,7 @@ export function createPipeline(o: PipelineOptions): Pipeline {
     const progress: Progress = {
       operation: null,
       target: null,
+      origin: null,
       accessKeyId: undefined,
       status: 0,
       errorCode: undefined,
@@ -118,6 +122,8 @@ function answerError(
     return;
   }
   progress.status = shown.status;
+  if (shown.cause instanceof SignatureMismatch)
+    log.warn({ signature: shown.cause.explain() }, 'a signature does not match');
   if (shown.status >= 500 && shown.code !== 'NotImplemented' && shown.code !== 'SlowDown')
     log.error({ err: shown.cause ?? shown, operation: progress.operation?.name }, shown.code);
   if (slow) {
@@ -166,7 +172,7 @@ function finish(
 ): void {
   const operation = progress.operation?.name ?? 'Unknown';
   const bytesIn = Number(req.headers['content-length'] ?? 0) || 0;
-  const { status, errorCode, bytesOut, target, accessKeyId } = progress;
+  const { status, errorCode, bytesOut, target, origin, accessKeyId } = progress;
   const code = errorCode && { errorCode };
   o.onFinished?.({ requestId, operation, status, ...code, ms, bytesIn, bytesOut });
   log.info(
@@ -176,7 +182,7 @@ function finish(
       bucket: target?.bucket,
       key: target?.key,
       accessKeyId,
-      remote: req.socket.remoteAddress,
+      remote: origin?.ip ?? req.socket.remoteAddress,
       status,
       ...code,
       ms: Math.round(ms * 10) / 10,

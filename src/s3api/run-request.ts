@@ -9,7 +9,8 @@ import type { Bucket } from '../ddm/catalog.ts';
 import type { Authenticated, Principal, SignedRequest } from '../identity/types.ts';
 import { Access, findBucket } from './access/access.ts';
 import { actionsOf } from './access/actions.ts';
-import { originOf } from './access/origin.ts';
+import { originOf, type RequestOrigin } from './access/origin.ts';
+import type { ProxyRules } from './access/proxies.ts';
 import { answerOrigin, varyByOrigin } from './cors/answers.ts';
 import { S3Error, type S3ErrorCode } from './errors.ts';
 import { checkMeaning, notImplemented } from './meaning.ts';
@@ -54,6 +55,7 @@ export interface RequestReaders {
 export interface Progress {
   operation: OperationRow | null;
   target: RequestTarget | null;
+  origin: RequestOrigin | null;
   accessKeyId: string | undefined;
   status: number;
   errorCode: S3ErrorCode | undefined;
@@ -65,6 +67,7 @@ export interface Surroundings {
   readonly readers: RequestReaders;
   readonly router: Router;
   readonly domains: readonly string[];
+  readonly proxies: ProxyRules;
 }
 
 export interface RequestInHand {
@@ -78,19 +81,20 @@ export interface RequestInHand {
 
 export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<OperationResult> {
   const { req, res, progress, signal } = hand;
-  const target = parseTarget(req.url ?? '/', req.headers.host ?? '', o.domains);
+  const origin = originOf(req, o.proxies);
+  progress.origin = origin;
+  const target = parseTarget(req.url ?? '/', origin.host, o.domains);
   progress.target = target;
   const headers = joinedHeaders(req);
   const method = req.method ?? '';
   await answerOrigin(o.services, res, { method, bucketName: target.bucket, headers });
   const operation = o.router.match({ method, target: target.kind, query: target.query, headers });
   progress.operation = operation;
-  const authenticated = await authenticateUnlessPreflight(o, req, operation, target);
+  const authenticated = await authenticateUnlessPreflight(o, req, operation, target, origin);
   const { principal } = authenticated;
   if (principal.kind === 'account') progress.accessKeyId = principal.accessKeyId;
   const bucket = await bucketOf(o.services, operation, target);
   varyByOrigin(res, bucket);
-  const origin = originOf(req);
   const { services } = o;
   const access = new Access({
     services,
@@ -191,6 +195,7 @@ function authenticateUnlessPreflight(
   req: IncomingMessage,
   operation: OperationRow,
   target: RequestTarget,
+  origin: RequestOrigin,
 ): Promise<Authenticated> {
   if (operation.method === 'OPTIONS') {
     return Promise.resolve({
@@ -204,6 +209,7 @@ function authenticateUnlessPreflight(
     rawPath: target.rawPath,
     rawQuery: target.rawQuery,
     headers: req.headersDistinct as Readonly<Record<string, readonly string[]>>,
+    ...(origin.hosts.length > 0 && { hosts: origin.hosts }),
   });
 }
 

@@ -11,6 +11,8 @@ import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { LIMITS } from '../base/limits.ts';
 import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.ts';
+import { originOf } from './access/origin.ts';
+import { type ProxyRules, type ProxySettings, proxyRules } from './access/proxies.ts';
 import { S3Error } from './errors.ts';
 import type { OperationRow, Services } from './operation.ts';
 import { createPipeline, type FinishedRequest } from './pipeline.ts';
@@ -45,6 +47,8 @@ export interface S3ServerOptions {
   readonly tls?: TlsFiles;
   /** Domains under which `bucket.domain` names a bucket; `localhost` is always one. */
   readonly domains?: readonly string[];
+  /** Names and proxies in front of this port. */
+  readonly proxies?: ProxySettings;
   readonly limits?: ServerLimits;
   readonly log: Logger;
   /** Another table than the store's own, for tests. */
@@ -81,9 +85,11 @@ const DEFAULTS: Required<ServerLimits> = {
 
 export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
   const limits = { ...DEFAULTS, ...o.limits };
-  const domains = [...new Set(['localhost', ...(o.domains ?? [])].map((domain) => domain.toLowerCase()))];
+  const proxies = proxyRules(o.proxies);
+  const named = ['localhost', ...(o.domains ?? []), ...proxies.publicHosts.map((host) => host.name)];
+  const domains = [...new Set(named.map((domain) => domain.toLowerCase()))];
   const state = { underWay: 0, closing: false };
-  const app = createApp(o, limits, domains, state);
+  const app = createApp(o, limits, { domains, proxies }, state);
   const server = openServer(o, limits);
   server.on('request', app);
   // Without these listeners node would answer `100 Continue` itself, before anybody is known to be allowed to write.
@@ -118,13 +124,18 @@ export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
   };
 }
 
+interface Names {
+  readonly domains: readonly string[];
+  readonly proxies: ProxyRules;
+}
+
 function createApp(
   o: S3ServerOptions,
   limits: Required<ServerLimits>,
-  domains: readonly string[],
+  names: Names,
   state: { underWay: number; closing: boolean },
 ): express.Express {
-  const pipeline = createPipeline({ ...o, router: createRouter(o.operations ?? OPERATIONS), domains });
+  const pipeline = createPipeline({ ...o, router: createRouter(o.operations ?? OPERATIONS), ...names });
   const rate =
     limits.requestsPerSecondMax > 0
       ? new RateLimiterMemory({ points: limits.requestsPerSecondMax, duration: 1 })
@@ -134,11 +145,13 @@ function createApp(
   app.disable('etag');
   app.enable('case sensitive routing');
   app.enable('strict routing');
-  app.use(healthOf(o, domains, state));
+  app.use(healthOf(o, names, state));
   app.use(async (req: IncomingMessage, res: ServerResponse) => {
     if (state.closing) res.setHeader('connection', 'close');
     const refusal =
-      state.underWay >= limits.requestsMax || !(await withinRate(rate, req)) ? slowDown() : undefined;
+      state.underWay >= limits.requestsMax || !(await withinRate(rate, req, names.proxies))
+        ? slowDown()
+        : undefined;
     state.underWay++;
     try {
       await pipeline(req, res, refusal);
@@ -151,22 +164,22 @@ function createApp(
 
 const slowDown = (): S3Error => new S3Error('SlowDown', { headers: { 'retry-after': '1' } });
 
-async function withinRate(rate: RateLimiterMemory | null, req: IncomingMessage): Promise<boolean> {
+async function withinRate(
+  rate: RateLimiterMemory | null,
+  req: IncomingMessage,
+  proxies: ProxyRules,
+): Promise<boolean> {
   if (!rate) return true;
-  return rate.consume(req.socket.remoteAddress ?? '').then(
+  return rate.consume(originOf(req, proxies).ip).then(
     () => true,
     () => false,
   );
 }
 
-function healthOf(
-  o: S3ServerOptions,
-  domains: readonly string[],
-  state: { closing: boolean },
-): express.RequestHandler {
+function healthOf(o: S3ServerOptions, names: Names, state: { closing: boolean }): express.RequestHandler {
   return (req, res, next) => {
     const isHealth = (req.method === 'GET' || req.method === 'HEAD') && req.url.startsWith('/-/');
-    if (!isHealth || bucketOfHost(req.headers.host ?? '', domains) !== null) return next();
+    if (!isHealth || bucketOfHost(originOf(req, names.proxies).host, names.domains) !== null) return next();
     const path = req.url.split('?', 1)[0];
     if (path === '/-/live') return void res.status(200).type('text').send('live\n');
     if (path !== '/-/ready') return next();

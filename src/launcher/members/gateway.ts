@@ -197,6 +197,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       }),
       listen: gateway.listen,
       domains: gateway.domains,
+      proxies: settings,
       ...(gateway.tls ? { tls: gateway.tls } : {}),
       limits: { drainMs: settings.drainMs },
       log,

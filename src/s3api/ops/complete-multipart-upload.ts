@@ -109,9 +109,9 @@ function answer(
 }
 
 function locationOf(ctx: OperationContext): string {
-  const host = ctx.headers.host ?? '';
+  const { scheme, host } = ctx.origin;
   const path = host.startsWith(`${ctx.bucketName}.`) ? '' : `${ctx.bucketName}/`;
-  return `http://${host}/${path}${urlEncode(ctx.key)}`;
+  return `${host === '' ? '' : `${scheme}://${host}`}/${path}${urlEncode(ctx.key)}`;
 }
 
 async function uploadedParts(
