@@ -1,0 +1,4 @@
+/** What is wrong with a policy, in AWS's words (MalformedPolicy). */
+export class PolicyError extends Error {
+  override readonly name = 'PolicyError';
+}
