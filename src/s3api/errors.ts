@@ -88,6 +88,7 @@ export const S3_ERRORS = {
     status: 400,
     message: 'The XML you provided was not well-formed or did not validate against our published schema',
   },
+  MalformedPolicy: { status: 400, message: 'Policies must be valid JSON.' },
   MalformedTrailerError: {
     status: 400,
     message:

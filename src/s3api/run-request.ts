@@ -166,7 +166,7 @@ async function hidingWhatIsMissing(
     const missing =
       error instanceof S3Error && (error.code === 'NoSuchKey' || error.code === 'NoSuchVersion');
     if (!missing || ctx.bucket === null || ctx.operation.target !== 'object') throw error;
-    if (await ctx.allows('s3:ListBucket', '')) throw error;
+    if (await ctx.allows('s3:ListBucket', '', { body: { 's3:prefix': ctx.key } })) throw error;
     throw new S3Error('AccessDenied', { cause: error });
   }
 }

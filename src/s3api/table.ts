@@ -5,6 +5,12 @@
 import type { OperationRow } from './operation.ts';
 import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/acl.ts';
 import { deleteBucketCors, getBucketCors, putBucketCors } from './ops/bucket-cors.ts';
+import {
+  deleteBucketPolicy,
+  getBucketPolicy,
+  getBucketPolicyStatus,
+  putBucketPolicy,
+} from './ops/bucket-policy.ts';
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
@@ -25,6 +31,11 @@ import {
 } from './ops/object-locks.ts';
 import { OBJECT_OPERATIONS } from './ops/object-operations.ts';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './ops/object-tagging.ts';
+import {
+  deletePublicAccessBlock,
+  getPublicAccessBlock,
+  putPublicAccessBlock,
+} from './ops/public-access-block.ts';
 import { UNSUPPORTED } from './ops/unsupported.ts';
 
 export const OPERATIONS: readonly OperationRow[] = [
@@ -47,6 +58,13 @@ export const OPERATIONS: readonly OperationRow[] = [
   deleteBucketCors,
   getObjectLockConfiguration,
   putObjectLockConfiguration,
+  putBucketPolicy,
+  getBucketPolicy,
+  deleteBucketPolicy,
+  getBucketPolicyStatus,
+  putPublicAccessBlock,
+  getPublicAccessBlock,
+  deletePublicAccessBlock,
   getBucketAcl,
   putBucketAcl,
   getObjectAcl,

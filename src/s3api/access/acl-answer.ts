@@ -18,6 +18,9 @@ export async function aclAllows(question: AccessQuestion, _rules: AclRules): Pro
   return question.bucket !== null && aclsCount(question.bucket) && false;
 }
 
+/** Whether the bucket's list grants something to everybody, or to everybody with an account. */
+export const bucketAclIsPublic = (_bucket: Bucket): boolean => false;
+
 /** Whose the thing is that is asked about: the object's owner where lists count and the object decides, else the bucket's. */
 export async function resourceOwner(question: AccessQuestion): Promise<AccountId | null> {
   return question.bucket?.owner ?? null;

@@ -35,7 +35,7 @@ export async function openCopySource(ctx: OperationContext): Promise<OpenedSourc
   requireExpectedOwner(ctx, bucket);
   const version = await ctx.services.catalog.findVersion(bucket.id, named.key, named.versionId);
   if (version === null) {
-    await ctx.authorize('s3:ListBucket', named.bucketName, '');
+    await ctx.authorize('s3:ListBucket', named.bucketName, '', { body: { 's3:prefix': named.key } });
     if (named.versionId === undefined) throw new S3Error('NoSuchKey', { fields: { Key: named.key } });
     throw new S3Error('NoSuchVersion', { fields: { Key: named.key, VersionId: named.versionId } });
   }

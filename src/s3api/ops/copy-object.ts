@@ -40,6 +40,7 @@ export const copyObject: OperationRow = {
 async function run(ctx: OperationContext): Promise<OperationResult> {
   const { catalog, clock } = ctx.services;
   const source = await openCopySource(ctx);
+  await requireTagsOfCopy(ctx, source);
   // The source's locks are never copied.
   const locks = await requestedLocks(ctx);
   const condition = writeCondition(ctx.headers);
@@ -135,6 +136,16 @@ async function streamBytes(ctx: OperationContext, source: OpenedSource, put: Com
     (reason) => refusalError(ctx, reason),
   );
   return { done, etag: md5, checksum };
+}
+
+/** Tags that are copied are read, and set. @throws {S3Error} AccessDenied */
+async function requireTagsOfCopy(ctx: OperationContext, { named, version }: OpenedSource): Promise<void> {
+  if (directive(ctx, 'x-amz-tagging-directive', 'tagging') === 'REPLACE') return;
+  if (Object.keys(version.tags).length === 0) return;
+  const about = named.versionId === undefined ? {} : { versionId: named.versionId };
+  const reading = named.versionId === undefined ? 's3:GetObjectTagging' : 's3:GetObjectVersionTagging';
+  await ctx.authorize(reading, named.bucketName, named.key, about);
+  await ctx.authorize('s3:PutObjectTagging', ctx.bucketName, ctx.key, { tags: version.tags });
 }
 
 const rangeOfAll = (size: number) => (size === 0 ? null : { from: 0, to: size - 1 });

@@ -17,6 +17,10 @@ export const createBucket: OperationRow = {
   target: 'bucket',
   permission: 's3:CreateBucket',
   body: 'xml',
+  bodyFacts: (text) => {
+    const { locationConstraint } = readCreateBucketConfiguration(text);
+    return locationConstraint === undefined ? {} : { body: { 's3:locationconstraint': locationConstraint } };
+  },
   status: 'supported',
   run,
 };

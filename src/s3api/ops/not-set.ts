@@ -41,8 +41,6 @@ const noneNamed = (name: string, subresource: string, permission: string): Opera
 });
 
 export const NOT_SET: readonly OperationRow[] = [
-  missing('GetBucketPolicy', 'policy', 's3:GetBucketPolicy', 'NoSuchBucketPolicy'),
-  missing('GetBucketPolicyStatus', 'policyStatus', 's3:GetBucketPolicyStatus', 'NoSuchBucketPolicy'),
   missing(
     'GetBucketLifecycleConfiguration',
     'lifecycle',
@@ -62,12 +60,6 @@ export const NOT_SET: readonly OperationRow[] = [
     'ownershipControls',
     's3:GetBucketOwnershipControls',
     'OwnershipControlsNotFoundError',
-  ),
-  missing(
-    'GetPublicAccessBlock',
-    'publicAccessBlock',
-    's3:GetBucketPublicAccessBlock',
-    'NoSuchPublicAccessBlockConfiguration',
   ),
   missing(
     'GetBucketReplication',

@@ -39,6 +39,14 @@ export const getObjectRetention: OperationRow = {
 
 export const putObjectRetention: OperationRow = {
   ...row('PutObjectRetention', 'PUT', 'retention'),
+  bodyFacts: (text) => {
+    const retention = readRetention(text);
+    if (retention === null) return {};
+    const { mode, until } = retention;
+    return {
+      body: { 's3:object-lock-mode': mode, 's3:object-lock-retain-until-date': until.toISOString() },
+    };
+  },
   run: async (ctx) => {
     requireObjectLock(ctx.bucket!);
     const retention = readRetention(ctx.text);
@@ -62,6 +70,7 @@ export const getObjectLegalHold: OperationRow = {
 
 export const putObjectLegalHold: OperationRow = {
   ...row('PutObjectLegalHold', 'PUT', 'legal-hold'),
+  bodyFacts: (text) => ({ body: { 's3:object-lock-legal-hold': readLegalHold(text) ? 'ON' : 'OFF' } }),
   run: async (ctx) => {
     requireObjectLock(ctx.bucket!);
     const legalHold = readLegalHold(ctx.text);

@@ -33,6 +33,7 @@ export const putObjectTagging: OperationRow = {
   query,
   permission: 's3:PutObjectTagging',
   body: 'xml',
+  bodyFacts: (text) => ({ tags: Object.fromEntries(readTagging(text)) }),
   status: 'supported',
   run: async (ctx) => ({
     status: 200,

@@ -151,7 +151,7 @@ describe('authorization', () => {
     ] as const) {
       assert.equal(await ask('GET', '/mine', { account }), outcome);
       assert.equal(
-        await ask('GET', '/mine?policyStatus', { account }),
+        await ask('GET', '/mine?policy', { account }),
         outcome.replace('200', '404 NoSuchBucketPolicy'),
       );
     }
@@ -168,7 +168,6 @@ describe('authorization', () => {
 describe('what is not set', () => {
   const missing: [string, string][] = [
     ['policy', 'NoSuchBucketPolicy'],
-    ['policyStatus', 'NoSuchBucketPolicy'],
     ['cors', 'NoSuchCORSConfiguration'],
     ['lifecycle', 'NoSuchLifecycleConfiguration'],
     ['tagging', 'NoSuchTagSet'],
@@ -190,6 +189,7 @@ describe('what is not set', () => {
   });
 
   const documents: [string, RegExp][] = [
+    ['policyStatus', /<IsPublic>false<\/IsPublic>/],
     ['requestPayment', /<Payer>BucketOwner<\/Payer>/],
     ['logging', /<BucketLoggingStatus [^>]*\/>/],
     ['notification', /<NotificationConfiguration [^>]*\/>/],
@@ -213,7 +213,7 @@ describe('what is not supported', () => {
       assert.equal(await ask('PUT', `/mine/k?${name}`, { body: '<X/>' }), '501 NotImplemented', name);
     }
     assert.equal(await ask('POST', '/mine/k?restore', { body: '<X/>' }), '501 NotImplemented');
-    assert.equal(await ask('PUT', '/mine?policy', { body: '{}' }), '501 NotImplemented');
+    assert.equal(await ask('PUT', '/mine?website', { body: '{}' }), '501 NotImplemented');
     assert.equal(await ask('DELETE', '/mine?lifecycle'), '501 NotImplemented');
     assert.equal(await ask('POST', '/mine', { body: 'form' }), '501 NotImplemented');
     assert.equal((await front.request('GET', '/mine/k')).text, 'hello');
