@@ -15,6 +15,8 @@ import { openHousekeeping } from './housekeeping.ts';
 import { type IdentityCatalog, openIdentity } from './identity.ts';
 import { openNameSource } from './name-records.ts';
 import type { NameSource } from './name-source.ts';
+import type { NotificationQueue } from './notification-queue.ts';
+import { openNotificationQueue } from './notifications.ts';
 import { openObjects } from './objects.ts';
 import { completeOptions, type OpenCatalog } from './options.ts';
 import { openOutbox } from './outbox.ts';
@@ -32,6 +34,7 @@ export type PostgresCatalog = Catalog &
   ChangeFeed &
   IdentityCatalog &
   NameSource &
+  NotificationQueue &
   RebuildCatalog &
   BucketMoves;
 
@@ -54,6 +57,7 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
     ...openRepairs(directories),
     ...openBlobs(directories),
     ...openOutbox(directories),
+    ...openNotificationQueue(directories),
     ...openIdentity(directories),
     ...openBucketMoves(directories, o, shares),
     ...openRebuild(directories),

@@ -102,6 +102,8 @@ export interface Services {
   readonly dosm: Dosm;
   readonly clock: Clock;
   readonly region: string;
+  /** Names of the webhooks that notifications may go to. */
+  readonly webhooks?: ReadonlySet<string>;
 }
 
 export interface OperationContext {

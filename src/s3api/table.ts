@@ -12,6 +12,7 @@ import {
   putBucketPolicy,
 } from './ops/bucket-policy.ts';
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
+import { getBucketNotification, putBucketNotification } from './ops/bucket-notification.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
 import { CORS_PREFLIGHT } from './ops/cors-preflight.ts';
@@ -56,6 +57,8 @@ export const OPERATIONS: readonly OperationRow[] = [
   getBucketCors,
   putBucketCors,
   deleteBucketCors,
+  getBucketNotification,
+  putBucketNotification,
   getObjectLockConfiguration,
   putObjectLockConfiguration,
   putBucketPolicy,

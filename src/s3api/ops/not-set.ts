@@ -75,12 +75,6 @@ export const NOT_SET: readonly OperationRow[] = [
   ),
   empty('GetBucketLogging', 'logging', 's3:GetBucketLogging', xmlDocument('BucketLoggingStatus', '')),
   empty(
-    'GetBucketNotificationConfiguration',
-    'notification',
-    's3:GetBucketNotification',
-    xmlDocument('NotificationConfiguration', ''),
-  ),
-  empty(
     'GetBucketAccelerateConfiguration',
     'accelerate',
     's3:GetAccelerateConfiguration',

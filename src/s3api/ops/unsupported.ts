@@ -88,7 +88,6 @@ const BUCKET: readonly Line[] = [
   ['UpdateBucketMetadataJournalTableConfiguration', 'PUT', 'metadataJournalTable'],
   ['PutBucketMetricsConfiguration', 'PUT', 'metrics', 's3:PutMetricsConfiguration'],
   ['DeleteBucketMetricsConfiguration', 'DELETE', 'metrics', 's3:PutMetricsConfiguration'],
-  ['PutBucketNotificationConfiguration', 'PUT', 'notification', 's3:PutBucketNotification'],
   ['PutBucketOwnershipControls', 'PUT', 'ownershipControls'],
   ['DeleteBucketOwnershipControls', 'DELETE', 'ownershipControls', 's3:PutBucketOwnershipControls'],
   ['PutBucketReplication', 'PUT', 'replication', 's3:PutReplicationConfiguration'],

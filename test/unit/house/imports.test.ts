@@ -9,7 +9,14 @@ interface Rule {
   readonly types?: readonly string[];
 }
 
-const CATALOG_INTERFACE = ['ddm/catalog.ts', 'ddm/rows.ts', 'ddm/change-feed.ts', 'ddm/name-source.ts'];
+const CATALOG_INTERFACE = [
+  'ddm/catalog.ts',
+  'ddm/rows.ts',
+  'ddm/change-feed.ts',
+  'ddm/name-source.ts',
+  'ddm/notification-config.ts',
+  'ddm/notification-queue.ts',
+];
 const NODE_PROTOCOL = ['nodes/protocol.ts', 'nodes/names-protocol.ts', 'nodes/digest-tree.ts'];
 
 const RULES: Readonly<Record<string, Rule>> = {

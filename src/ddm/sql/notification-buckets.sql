@@ -1,0 +1,1 @@
+SELECT b.record FROM antipode.notification_bucket b ORDER BY b.id

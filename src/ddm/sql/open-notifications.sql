@@ -1,0 +1,1 @@
+SELECT antipode.open_notifications()

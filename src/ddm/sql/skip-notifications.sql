@@ -1,0 +1,1 @@
+SELECT antipode.skip_notifications(($1::text)::xid8, $2) AS answer

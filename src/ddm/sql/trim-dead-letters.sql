@@ -1,0 +1,1 @@
+SELECT antipode.trim_dead_letters($1, $2) AS answer
