@@ -13,6 +13,7 @@ import {
 } from './ops/bucket-policy.ts';
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketNotification, putBucketNotification } from './ops/bucket-notification.ts';
+import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
 import { CORS_PREFLIGHT } from './ops/cors-preflight.ts';

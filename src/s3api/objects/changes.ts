@@ -4,6 +4,7 @@ import type { CommitRefusal, Outcome, VersionChange } from '../../ddm/catalog.ts
 import { S3Error } from '../errors.ts';
 import type { OperationContext } from '../operation.ts';
 import { settle } from '../outcomes.ts';
+import { causeOf } from './cause.ts';
 import { refusalError } from './commits.ts';
 import { requireVersion } from './reading.ts';
 
@@ -22,6 +23,7 @@ export async function changeVersion(
     bucketId: ctx.bucket!.id,
     key: ctx.key,
     versionId,
+    cause: causeOf(ctx),
   });
   return settle(outcome, (reason) => refusedChange(reason, ctx, versionId)).versionId;
 }

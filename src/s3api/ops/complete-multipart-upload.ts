@@ -15,6 +15,7 @@ import {
   inOrder,
   sizeOf,
 } from '../objects/assembly.ts';
+import { causeOf } from '../objects/cause.ts';
 import { checksumTags } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
 import { writeCondition } from '../objects/conditions.ts';
@@ -46,6 +47,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     bucketId: ctx.bucket!.id,
     key: ctx.key,
     uploadId,
+    cause: causeOf(ctx),
     parts: named.map(({ partNumber, etag }) => ({ partNumber, etag })),
     ...(condition === undefined ? {} : { condition }),
   };

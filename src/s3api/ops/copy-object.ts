@@ -6,6 +6,7 @@
 import { newWriteId } from '../../base/ids.ts';
 import type { ObjectAttributes, ObjectChecksum, PutDone, PutVersion } from '../../ddm/catalog.ts';
 import { S3Error } from '../errors.ts';
+import { causeOf } from '../objects/cause.ts';
 import { checksumTags, DEFAULT_ALGORITHM, requestedAlgorithm } from '../objects/checksums.ts';
 import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
@@ -50,6 +51,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
       bucketId: ctx.bucket!.id,
       key: ctx.key,
       owner: ownerOf(ctx),
+      cause: causeOf(ctx),
       size: opened.version.size,
       attributes: { ...attributesOfCopy(ctx, opened), ...locks },
       ...(condition === undefined ? {} : { condition }),

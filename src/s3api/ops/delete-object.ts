@@ -1,5 +1,6 @@
 /** DeleteObject: 204 whether or not there was something; a delete marker where versioning is on. */
 import { newWriteId } from '../../base/ids.ts';
+import { causeOf } from '../objects/cause.ts';
 import { refusalError } from '../objects/commits.ts';
 import { deleteCondition } from '../objects/conditions.ts';
 import { bypassesGovernance } from '../objects/locks.ts';
@@ -27,6 +28,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     bucketId: bucket.id,
     key: ctx.key,
     owner: ownerOf(ctx),
+    cause: causeOf(ctx),
     ...(versionId === undefined ? {} : { versionId }),
     ...(condition === undefined ? {} : { condition }),
     bypassGovernance: await bypassesGovernance(ctx, ctx.key),

@@ -8,6 +8,7 @@ import type { DeleteDone, WriteCondition } from '../../ddm/catalog.ts';
 import { type DeleteEntry, readDelete } from '../documents.ts';
 import { S3Error } from '../errors.ts';
 import { toS3Error } from '../lower-errors.ts';
+import { causeOf } from '../objects/cause.ts';
 import { refusalError } from '../objects/commits.ts';
 import { bypassesGovernance } from '../objects/locks.ts';
 import { ownerOf } from '../objects/owner.ts';
@@ -73,6 +74,7 @@ async function commit(ctx: OperationContext, entry: DeleteEntry): Promise<Delete
     bucketId: ctx.bucket!.id,
     key: entry.key,
     owner: ownerOf(ctx),
+    cause: causeOf(ctx),
     ...(entry.versionId === undefined ? {} : { versionId: entry.versionId }),
     ...(condition === undefined ? {} : { condition }),
     bypassGovernance: await bypassesGovernance(ctx, entry.key),

@@ -4,6 +4,7 @@
  */
 import { LIMITS } from '../../base/limits.ts';
 import { S3Error } from '../errors.ts';
+import { causeOf } from '../objects/cause.ts';
 import { checksumHeaders, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
 import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
@@ -50,6 +51,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     etag: written.md5,
     attributes,
     checksum,
+    cause: causeOf(ctx),
     ...(condition === undefined ? {} : { condition }),
   };
   const done = await commitBytes(
