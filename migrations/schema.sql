@@ -75,6 +75,26 @@ TABLE antipode.bucket_move (
 )
 -- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
+TABLE antipode.dead_letter (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  target text COLLATE "C" NOT NULL,
+  bucket_id bigint NOT NULL,
+  bucket text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  event uuid NOT NULL,
+  name text NOT NULL,
+  at timestamp with time zone NOT NULL,
+  body text NOT NULL,
+  queued_at timestamp with time zone NOT NULL,
+  attempts integer NOT NULL,
+  error text NOT NULL,
+  died_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT dead_letter_pkey PRIMARY KEY (id)
+)
+CREATE INDEX dead_letter_died ON antipode.dead_letter USING btree (died_at, id)
+CREATE INDEX dead_letter_target ON antipode.dead_letter USING btree (target, id)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
 TABLE antipode.directory (
   id boolean NOT NULL DEFAULT true,
   pair text COLLATE "C" NOT NULL,
@@ -158,6 +178,41 @@ TABLE antipode.name_walk (
   CONSTRAINT name_walk_pkey PRIMARY KEY (one)
 )
 -- GRANT SELECT, UPDATE TO antipode_app
+
+TABLE antipode.notification (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  target text COLLATE "C" NOT NULL,
+  bucket_id bigint NOT NULL,
+  bucket text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  event uuid NOT NULL,
+  name text NOT NULL,
+  at timestamp with time zone NOT NULL,
+  body text NOT NULL,
+  queued_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  attempts integer NOT NULL DEFAULT 0,
+  due_at timestamp with time zone,
+  error text,
+  CONSTRAINT notification_pkey PRIMARY KEY (id)
+)
+CREATE INDEX notification_due ON antipode.notification USING btree (target, due_at, id) WHERE (due_at IS NOT NULL)
+CREATE INDEX notification_of_key ON antipode.notification USING btree (target, bucket_id, key, id)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE antipode.notification_bucket (
+  id bigint NOT NULL,
+  record jsonb NOT NULL,
+  CONSTRAINT notification_bucket_pkey PRIMARY KEY (id)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
+
+TABLE antipode.notification_target (
+  name text COLLATE "C" NOT NULL,
+  owner text NOT NULL DEFAULT ''::text,
+  leased_until timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+  CONSTRAINT notification_target_pkey PRIMARY KEY (name)
+)
+-- GRANT DELETE, INSERT, SELECT, UPDATE TO antipode_app
 
 TABLE antipode.off_map_replica (
   blob_id uuid NOT NULL,
@@ -725,6 +780,20 @@ VIEW catalog.conditions (
 )
 -- The present condition of each node and each center (root pair)
 
+VIEW catalog.dead_letters (
+  event uuid -- Id of the change that it tells of, as in catalog.changes; sent as webhook-id,
+  target text -- The webhook,
+  bucket text -- The bucket, by the name that it had then,
+  key text -- The key; empty for a test event,
+  name text -- Type of the event, such as ObjectCreated:Put,
+  at timestamp with time zone -- When the change was made,
+  attempts integer -- How often it was sent,
+  error text -- Why the last attempt failed,
+  died_at timestamp with time zone -- When it was given up,
+  message jsonb -- What was sent
+)
+-- Notifications that were given up: their webhook did not take them in time, or refused them
+
 VIEW catalog.entities (
   entity_id text -- The id that policies and logs know it by; never used again,
   account text -- The account that it belongs to,
@@ -925,6 +994,19 @@ BEGIN
   PERFORM antipode.drop_uploads(ARRAY[p_upload]);
   RETURN true;
 END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.add_notification(p_target text, p_bucket_id bigint, p_bucket text, p_key text, p_event uuid, p_name text, p_at timestamp with time zone, p_body text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  INSERT INTO antipode.notification (target, bucket_id, bucket, key, event, name, at, body, due_at)
+  SELECT p_target, p_bucket_id, p_bucket, p_key, p_event, p_name, p_at, p_body,
+         CASE WHEN EXISTS (SELECT FROM antipode.notification n
+                           WHERE n.target = p_target AND n.bucket_id = p_bucket_id AND n.key = p_key)
+              THEN NULL ELSE clock_timestamp() END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -2408,6 +2490,21 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.lease_notifications(p_target text, p_owner text, p_lease_ms bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  INSERT INTO antipode.notification_target (name) VALUES (p_target) ON CONFLICT (name) DO NOTHING;
+  UPDATE antipode.notification_target t
+  SET owner = p_owner, leased_until = clock_timestamp() + p_lease_ms * interval '1 millisecond'
+  WHERE t.name = p_target AND (t.owner = p_owner OR t.leased_until < clock_timestamp());
+  RETURN FOUND;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.leave_bucket(p_bucket bigint, p_epoch bigint, p_turn bigint)
  RETURNS text
  LANGUAGE plpgsql
@@ -2913,6 +3010,37 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.next_notification(p_target text, p_bucket_id bigint, p_key text)
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  UPDATE antipode.notification u SET due_at = clock_timestamp()
+  WHERE u.due_at IS NULL AND u.id = (
+    SELECT n.id FROM antipode.notification n
+    WHERE n.target = p_target AND n.bucket_id = p_bucket_id AND n.key = p_key
+    ORDER BY n.target, n.bucket_id, n.key, n.id LIMIT 1)
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.note_notification_buckets()
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  DELETE FROM antipode.notification_bucket n WHERE true;
+  INSERT INTO antipode.notification_bucket (id, record)
+  SELECT b.id, jsonb_build_object(
+    'id', b.id, 'name', b.name, 'owner', b.owner, 'region', b.region,
+    'createdAtMs', (extract(epoch FROM b.created_at) * 1000)::bigint,
+    'versioning', b.versioning, 'objectLock', b.object_lock, 'settings', b.settings)
+  FROM antipode.bucket b
+  WHERE b.settings ? 'notification';
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.off_map(p_blob uuid)
  RETURNS text[]
  LANGUAGE sql
@@ -2920,6 +3048,19 @@ CREATE OR REPLACE FUNCTION antipode.off_map(p_blob uuid)
 AS $function$
   SELECT ARRAY(SELECT ARRAY[r.member, r.home] FROM antipode.off_map_replica r
                WHERE r.blob_id = p_blob AND NOT r.surplus ORDER BY r.home NULLS LAST, r.member)
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.open_notifications()
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  IF EXISTS (SELECT FROM antipode.outbox_reader r WHERE r.name = 'notifications') THEN RETURN; END IF;
+  PERFORM antipode.open_reader('notifications', 'now', NULL, NULL);
+  PERFORM antipode.note_notification_buckets();
+END
 $function$
 
 -- GRANT EXECUTE TO antipode_app
@@ -3113,6 +3254,38 @@ BEGIN
       last_modified = excluded.last_modified, write_id = excluded.write_id;
   IF v_old IS NOT NULL THEN PERFORM antipode.release_blobs(ARRAY[v_old]); END IF;
   RETURN jsonb_build_object('lastModifiedMs', (extract(epoch FROM now) * 1000)::bigint);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.queue_notifications(p_from_tx xid8, p_from_id bigint, p_tx xid8, p_id bigint, p_buckets jsonb, p_notifications jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v jsonb;
+BEGIN
+  PERFORM 1 FROM antipode.outbox_reader r
+  WHERE r.name = 'notifications' AND r.tx = p_from_tx AND r.id = p_from_id FOR UPDATE;
+  IF NOT FOUND THEN RETURN false; END IF;
+  FOR v IN SELECT e.value FROM jsonb_array_elements(p_buckets) e LOOP
+    DELETE FROM antipode.notification_bucket b WHERE b.id = (v->>0)::bigint;
+    IF jsonb_typeof(v->1) = 'object' THEN
+      INSERT INTO antipode.notification_bucket (id, record) VALUES ((v->>0)::bigint, v->1);
+    END IF;
+  END LOOP;
+  INSERT INTO antipode.notification_target (name)
+  SELECT DISTINCT e.value->>'target' AS name FROM jsonb_array_elements(p_notifications) e ORDER BY name
+  ON CONFLICT (name) DO NOTHING;
+  PERFORM 1 FROM antipode.notification_target t
+  WHERE t.name = ANY (ARRAY(SELECT e.value->>'target' FROM jsonb_array_elements(p_notifications) e))
+  ORDER BY t.name FOR UPDATE;
+  FOR v IN SELECT e.value FROM jsonb_array_elements(p_notifications) WITH ORDINALITY e ORDER BY e.ordinality LOOP
+    PERFORM antipode.add_notification(v->>'target', (v->>'bucketId')::bigint, v->>'bucket', v->>'key',
+                                      (v->>'event')::uuid, v->>'name', (v->>'at')::timestamptz, v->>'body');
+  END LOOP;
+  RETURN antipode.advance_reader('notifications', p_tx, p_id);
 END
 $function$
 
@@ -3608,11 +3781,84 @@ $function$
 
 -- GRANT EXECUTE TO antipode_app
 
+CREATE OR REPLACE FUNCTION antipode.settle_notifications(p_target text, p_owner text, p_delivered bigint[], p_failed jsonb, p_dead jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v jsonb;
+  n antipode.notification;
+BEGIN
+  PERFORM 1 FROM antipode.notification_target t WHERE t.name = p_target AND t.owner = p_owner FOR UPDATE;
+  IF NOT FOUND THEN RETURN false; END IF;
+  FOR v IN SELECT e.value FROM jsonb_array_elements(p_failed) e LOOP
+    UPDATE antipode.notification u
+    SET attempts = u.attempts + 1, error = v->>1,
+        due_at = clock_timestamp() + (v->>2)::bigint * interval '1 millisecond'
+    WHERE u.id = (v->>0)::bigint AND u.target = p_target;
+  END LOOP;
+  FOR v IN SELECT e.value FROM jsonb_array_elements(p_dead) e LOOP
+    DELETE FROM antipode.notification d WHERE d.id = (v->>0)::bigint AND d.target = p_target RETURNING d.* INTO n;
+    CONTINUE WHEN NOT FOUND;
+    INSERT INTO antipode.dead_letter (target, bucket_id, bucket, key, event, name, at, body, queued_at, attempts, error)
+    VALUES (n.target, n.bucket_id, n.bucket, n.key, n.event, n.name, n.at, n.body, n.queued_at, n.attempts + 1, v->>1);
+    PERFORM antipode.next_notification(n.target, n.bucket_id, n.key);
+  END LOOP;
+  FOR n IN DELETE FROM antipode.notification d WHERE d.id = ANY (p_delivered) AND d.target = p_target RETURNING d.* LOOP
+    PERFORM antipode.next_notification(n.target, n.bucket_id, n.key);
+  END LOOP;
+  RETURN true;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.skip_notifications(p_tx xid8, p_id bigint)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  PERFORM antipode.note_notification_buckets();
+  RETURN antipode.advance_reader('notifications', p_tx, p_id);
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
 CREATE OR REPLACE FUNCTION antipode.sql_rows_max()
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE
 AS $function$ SELECT 10000 $function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.take_dead_letters(p_target text, p_bucket text, p_event uuid, p_redeliver boolean, p_max integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_taken integer := 0;
+  d antipode.dead_letter;
+BEGIN
+  IF p_redeliver THEN
+    PERFORM 1 FROM antipode.notification_target t WHERE p_target IS NULL OR t.name = p_target ORDER BY t.name FOR UPDATE;
+  END IF;
+  FOR d IN
+    SELECT l.* FROM antipode.dead_letter l
+    WHERE (p_target IS NULL OR l.target = p_target) AND (p_bucket IS NULL OR l.bucket = p_bucket)
+      AND (p_event IS NULL OR l.event = p_event)
+    ORDER BY l.id LIMIT p_max FOR UPDATE
+  LOOP
+    DELETE FROM antipode.dead_letter x WHERE x.id = d.id;
+    v_taken := v_taken + 1;
+    IF p_redeliver THEN
+      PERFORM antipode.add_notification(d.target, d.bucket_id, d.bucket, d.key, d.event, d.name, d.at, d.body);
+    END IF;
+  END LOOP;
+  RETURN v_taken;
+END
+$function$
 
 -- GRANT EXECUTE TO antipode_app
 
@@ -3777,6 +4023,25 @@ BEGIN
     SELECT c.upload_id FROM antipode.upload c
     WHERE c.state = 'completed' AND c.completed_at < v_before ORDER BY c.completed_at LIMIT p_max));
   RETURN v_folded >= p_max;
+END
+$function$
+
+-- GRANT EXECUTE TO antipode_app
+
+CREATE OR REPLACE FUNCTION antipode.trim_dead_letters(p_keep_ms bigint, p_max integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+DECLARE
+  v_gone bigint;
+BEGIN
+  DELETE FROM antipode.dead_letter x
+  WHERE x.id = ANY (ARRAY(
+    SELECT l.id FROM antipode.dead_letter l
+    WHERE l.died_at < clock_timestamp() - p_keep_ms * interval '1 millisecond'
+    ORDER BY l.died_at, l.id LIMIT p_max));
+  GET DIAGNOSTICS v_gone = ROW_COUNT;
+  RETURN v_gone >= p_max;
 END
 $function$
 

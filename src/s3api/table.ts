@@ -5,14 +5,13 @@
 import type { OperationRow } from './operation.ts';
 import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/acl.ts';
 import { deleteBucketCors, getBucketCors, putBucketCors } from './ops/bucket-cors.ts';
+import { getBucketNotification, putBucketNotification } from './ops/bucket-notification.ts';
 import {
   deleteBucketPolicy,
   getBucketPolicy,
   getBucketPolicyStatus,
   putBucketPolicy,
 } from './ops/bucket-policy.ts';
-import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
-import { getBucketNotification, putBucketNotification } from './ops/bucket-notification.ts';
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
