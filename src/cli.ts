@@ -87,9 +87,15 @@ function addMembers(program: Command): void {
 }
 
 function addSecrets(program: Command): void {
-  program
-    .command('secrets')
-    .description('the secrets of a deployment')
+  const secrets = program.command('secrets').description('the secrets of a deployment');
+  secrets
+    .command('add-master-key <dir>')
+    .description('make the next master key, which seals once gateways are started with it; the others stay')
+    .action(async (dir: string) => {
+      const { addMasterKey } = await import('./launcher/keyring.ts');
+      process.stdout.write(`master key ${addMasterKey(dir)}\n`);
+    });
+  secrets
     .command('init <dir>')
     .description('make the secrets that every host gets a copy of; what is there stays')
     .action(async (dir: string) => {

@@ -247,6 +247,9 @@ export function readClientConfig(flags: { admin?: string | undefined; data?: str
   };
 }
 
+/** A variable that the configuration names. */
+export const fromEnvironment = (name: string): string | undefined => process.env[name]?.trim();
+
 const SUPERVISED = 'ANTIPODE_SUPERVISED';
 /** In the environment of a member that a supervisor starts: a channel alone may be that of the command's own shim. */
 export const SUPERVISED_ENVIRONMENT: Readonly<Record<string, string>> = { [SUPERVISED]: '1' };

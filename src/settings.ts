@@ -53,6 +53,36 @@ const directoryLease = z.strictObject({
   marginMs: milliseconds.default(1_000),
 });
 
+/** Where a key of 32 bytes is: a file or a variable of the environment that holds it as hex or base64. */
+const keySource = { file: z.string().min(1).optional(), env: z.string().min(1).optional() };
+const hasOneSource = (key: { file?: string | undefined; env?: string | undefined }) =>
+  (key.file === undefined) !== (key.env === undefined);
+const ONE_SOURCE = 'needs either file or env';
+
+/** Keys that gateways encrypt with: src/launcher/keyring.ts, docs/encryption.md. */
+const encryption = z.strictObject({
+  /** Beside those of the secrets folder; a number that is there too is taken from here. */
+  masterKeys: z
+    .array(z.strictObject({ id: z.int().min(0).max(255), ...keySource }).refine(hasOneSource, ONE_SOURCE))
+    .default([]),
+  /** The number of the master key that seals; default: the highest. */
+  sealWith: z.int().min(0).max(255).optional(),
+  /** What requests may name as x-amz-server-side-encryption-aws-kms-key-id. */
+  kmsKeys: z
+    .array(
+      z
+        .strictObject({ id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9/_.-]{0,255}$/), ...keySource })
+        .refine(hasOneSource, ONE_SOURCE),
+    )
+    .default([]),
+  /** What aws:kms without a key id takes. */
+  defaultKmsKey: z.string().optional(),
+  /** Of buckets that have no encryption of their own. */
+  byDefault: z.enum(['none', 'AES256', 'aws:kms']).default('none'),
+  /** Whether clients may send their keys (SSE-C) over plain HTTP from other machines. */
+  plainHttp: z.boolean().default(false),
+});
+
 export const settings = z.strictObject({
   intentMs: milliseconds.default(LIMITS.intentMs),
   pendingGraceMs: milliseconds.default(LIMITS.pendingGraceMs),
@@ -104,6 +134,7 @@ export const settings = z.strictObject({
     .default([]),
   /** In which headers they give it: X-Forwarded-For, -Proto, -Host and -Port, or Forwarded (RFC 7239). */
   proxyHeaders: z.enum(['x-forwarded', 'forwarded']).default('x-forwarded'),
+  encryption: encryption.prefault({}),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;

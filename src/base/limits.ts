@@ -35,7 +35,8 @@ export const LIMITS = {
   chunkBytes: 256 * KIB,
   /** Chunk digests per page of the digest tree (one page covers 64 MiB). */
   chunksPerPage: 256,
-  blobBytesMax: 5 * GIB,
+  /** The largest part with what encryption adds to each of its chunks. */
+  blobBytesMax: 5 * GIB + MIB,
   /** Blobs up to this size live in LMDB, larger ones are files. */
   smallBlobBytesMax: 64 * KIB,
 

@@ -4,7 +4,8 @@
  */
 import type { AccountId } from '../base/ids.ts';
 import type { Catalog } from '../ddm/catalog.ts';
-import { type MasterKey, openSecret, sealSecret } from '../identity/secret-box.ts';
+import type { Keyring } from '../identity/envelope.ts';
+import { openSecret, sealSecret } from '../identity/secret-box.ts';
 import type { RootCredentials } from './secrets.ts';
 
 export const ROOT_ACCOUNT = 'root' as AccountId;
@@ -14,12 +15,12 @@ const PAUSE_MS = 250;
 export async function ensureRoot(
   catalog: Catalog,
   credentials: RootCredentials,
-  master: MasterKey,
+  keyring: Pick<Keyring, 'master' | 'masters'>,
   sleep: (ms: number) => Promise<unknown>,
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await tryEnsureRoot(catalog, credentials, master);
+      return await tryEnsureRoot(catalog, credentials, keyring);
     } catch (error) {
       // The catalog may have lost its primary a moment ago.
       if (attempt === TRIES) throw error;
@@ -31,7 +32,7 @@ export async function ensureRoot(
 async function tryEnsureRoot(
   catalog: Catalog,
   credentials: RootCredentials,
-  master: MasterKey,
+  { master, masters }: Pick<Keyring, 'master' | 'masters'>,
 ): Promise<void> {
   const { accessKeyId, secretKey, revoked = [] } = credentials;
   if (!(await catalog.findAccount(ROOT_ACCOUNT))) {
@@ -48,7 +49,7 @@ async function tryEnsureRoot(
       throw new Error(
         `the access key ${accessKeyId} belongs to ${known.account.id}, not to the root account`,
       );
-    if (openSecret(master, known.sealedSecret, accessKeyId).toString() === secretKey) return;
+    if (openSecret(masters, known.sealedSecret, accessKeyId).toString() === secretKey) return;
     settled(await catalog.deleteAccessKey(accessKeyId));
   }
   const sealedSecret = sealSecret(master, secretKey, accessKeyId);

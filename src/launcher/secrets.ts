@@ -89,7 +89,7 @@ function makeFile(folder: string, name: string, make: () => string): void {
   if (!existsSync(path)) writeDurably(path, `${make()}\n`);
 }
 
-const newKey = (): string => randomBytes(32).toString('hex');
+export const newKey = (): string => randomBytes(32).toString('hex');
 const newPassword = (): string => randomBytes(24).toString('base64url');
 
 /** As long as AWS's: 20 and 40 characters, of an alphabet that needs no quoting anywhere. */

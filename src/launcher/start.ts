@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { StartConfig } from '../config.ts';
 import { openDecisions } from './decisions.ts';
 import { DATABASE, READER_ROLE } from './directory-roles.ts';
+import { openKeyring } from './keyring.ts';
 import { knownHosts, type Plan, type PlannedMember, planStore, writeMemberConfig } from './layout.ts';
 import { clearLeftovers } from './leftovers.ts';
 import { type FolderLock, lockFolder } from './lock.ts';
@@ -41,6 +42,7 @@ async function run(config: StartConfig, plan: Plan, lock: FolderLock, progress: 
   const decisions = openDecisions(join(config.dataDir, 'decisions.jsonl'));
   checkFolders({ plan, decisions });
   const { credentials, generated } = makeSecrets(plan.secretsDir, config.credentials);
+  openKeyring(plan.secretsDir, config.settings.encryption); // what is wrong with its keys is said at once
   for (const member of plan.members) writeMemberConfig(plan, member, config);
   const { log, flush } = openLogFile({
     folder: join(config.dataDir, 'log'),

@@ -84,6 +84,7 @@ export const S3_ERRORS = {
   InvalidURI: { status: 400, message: "Couldn't parse the specified URI." },
   InvalidToken: { status: 400, message: 'The provided token is malformed or otherwise invalid.' },
   KeyTooLongError: { status: 400, message: 'Your key is too long' },
+  'KMS.NotFoundException': { status: 400, message: 'The key does not exist' },
   MalformedACLError: {
     status: 400,
     message: 'The XML you provided was not well-formed or did not validate against our published schema',

@@ -3,6 +3,7 @@
  * silence. What names the default is accepted. One check for every operation, before its body is read.
  */
 import type { Bucket } from '../ddm/catalog.ts';
+import { isEncryptionHeader, takesEncryptionHeader } from './encryption/headers.ts';
 import { S3Error } from './errors.ts';
 import type { OperationRow } from './operation.ts';
 
@@ -27,11 +28,7 @@ const STORAGE_CLASSES: ReadonlySet<string> = new Set(
    EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP`.split(/\s+/),
 );
 const OWNERSHIPS: ReadonlySet<string> = new Set(['BucketOwnerPreferred', 'ObjectWriter']);
-const REFUSED_PREFIXES = [
-  'x-amz-server-side-encryption',
-  'x-amz-copy-source-server-side-encryption',
-  'x-amz-grant-',
-] as const;
+const REFUSED_PREFIXES = ['x-amz-grant-'] as const;
 const REFUSED_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-mfa',
   'x-amz-write-offset-bytes',
@@ -56,6 +53,8 @@ export function checkMeaning(request: MeaningRequest): void {
   for (const name in headers) {
     if (!name.startsWith('x-amz-')) continue;
     if (REFUSED_HEADERS.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
+      throw notImplemented(name);
+    if (isEncryptionHeader(name) && !takesEncryptionHeader(request.operation.name, name))
       throw notImplemented(name);
     if (name.startsWith(LOCK_PREFIX) && !TAKES_LOCKS.has(request.operation.name)) throw notImplemented(name);
   }

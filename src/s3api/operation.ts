@@ -6,8 +6,10 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import type { Bucket, Catalog, ChecksumAlgorithm } from '../ddm/catalog.ts';
 import type { Dosm } from '../dosm/dosm.ts';
+import type { Keyring } from '../identity/envelope.ts';
 import type { Principal } from '../identity/types.ts';
 import type { RequestOrigin } from './access/origin.ts';
+import type { BucketEncryption } from './encryption/default.ts';
 import type { Tags } from './tags.ts';
 
 export type Target = 'service' | 'bucket' | 'object';
@@ -97,6 +99,14 @@ export interface RequestBody {
   };
 }
 
+export interface EncryptionService {
+  readonly keyring: Keyring;
+  /** Of buckets that have no encryption of their own; absent: none. */
+  readonly byDefault?: BucketEncryption;
+  /** Clients' keys (SSE-C) are taken over plain HTTP from other machines too. */
+  readonly plainHttp?: boolean;
+}
+
 export interface Services {
   readonly catalog: Catalog;
   readonly dosm: Dosm;
@@ -104,6 +114,8 @@ export interface Services {
   readonly region: string;
   /** Names of the webhooks that notifications may go to. */
   readonly webhooks?: ReadonlySet<string>;
+  /** Absent: nothing can be encrypted here, and who asks for it is told so. */
+  readonly encryption?: EncryptionService;
 }
 
 export interface OperationContext {

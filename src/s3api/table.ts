@@ -4,7 +4,9 @@
  */
 import type { OperationRow } from './operation.ts';
 import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/acl.ts';
+
 import { deleteBucketCors, getBucketCors, putBucketCors } from './ops/bucket-cors.ts';
+import { deleteBucketEncryption, getBucketEncryption, putBucketEncryption } from './ops/bucket-encryption.ts';
 import { getBucketNotification, putBucketNotification } from './ops/bucket-notification.ts';
 import {
   deleteBucketPolicy,
@@ -12,6 +14,7 @@ import {
   getBucketPolicyStatus,
   putBucketPolicy,
 } from './ops/bucket-policy.ts';
+
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
@@ -59,6 +62,9 @@ export const OPERATIONS: readonly OperationRow[] = [
   deleteBucketCors,
   getBucketNotification,
   putBucketNotification,
+  getBucketEncryption,
+  putBucketEncryption,
+  deleteBucketEncryption,
   getObjectLockConfiguration,
   putObjectLockConfiguration,
   putBucketPolicy,

@@ -11,7 +11,7 @@ import { createAdminServer } from '../../admin/server.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { MemberId, PairId } from '../../base/ids.ts';
 import { within } from '../../base/within.ts';
-import type { MemberConfig } from '../../config.ts';
+import { ConfigError, type MemberConfig } from '../../config.ts';
 import type { AccessKey } from '../../ddm/catalog.ts';
 import { migrate } from '../../ddm/migrate.ts';
 import { openPeopleSql } from '../../ddm/people/people.ts';
@@ -19,7 +19,7 @@ import { openCatalog } from '../../ddm/postgres-catalog.ts';
 import { createDosm } from '../../dosm/create.ts';
 import { Findings } from '../../dosm/findings.ts';
 import { paceOf } from '../../dosm/resync/pull.ts';
-import { createMasterKey, openSecret, sealSecret } from '../../identity/secret-box.ts';
+import { openSecret, sealSecret } from '../../identity/secret-box.ts';
 import { startMoveBuckets } from '../../jobs/move-buckets.ts';
 import { NAMES_READER } from '../../jobs/name-records.ts';
 import { startJobs } from '../../jobs/start.ts';
@@ -35,6 +35,7 @@ import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
 import { openPairs } from '../gateway-pairs.ts';
 import { openReplication } from '../gateway-replication.ts';
+import { encryptionService, openKeyring } from '../keyring.ts';
 import { type MemberProcess, memberProcess } from '../member.ts';
 import type { NewNode } from '../messages.ts';
 import { openNameSearch } from '../name-search.ts';
@@ -64,6 +65,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const center = gatewayCenter(config, topology);
   const directories = new Directories(config, topology, proc);
   const secret = readKey(config.secretsDir, 'cluster');
+  const keyring = await usable(proc, () => openKeyring(config.secretsDir, settings.encryption));
   let guard: CatalogGuard | null = null;
   const connect: Connect = (member, address, port) =>
     createNodeClient({
@@ -137,11 +139,11 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     onFoundOffMap: findings.onFoundOffMap,
   });
   proc.onEnd(() => dosm.close());
-  const master = createMasterKey(readKey(config.secretsDir, 'master'));
-  await ensureRoot(catalog, readRootCredentials(config.secretsDir), master, sleep);
+  const { master, masters } = keyring;
+  await ensureRoot(catalog, readRootCredentials(config.secretsDir), keyring, sleep);
   const identity = {
     findAccessKey: (accessKeyId: string) => catalog.findAccessKey(accessKeyId),
-    openSecret: (key: AccessKey) => openSecret(master, key.sealedSecret, key.accessKeyId),
+    openSecret: (key: AccessKey) => openSecret(masters, key.sealedSecret, key.accessKeyId),
     clock,
   };
 
@@ -187,7 +189,10 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     gateway,
     '--listen',
     createS3Server({
-      services: { catalog, dosm, clock, region: gateway.region },
+      services: {
+        ...{ catalog, dosm, clock, region: gateway.region },
+        encryption: encryptionService(keyring, settings.encryption),
+      },
       readers: createRequestReaders({
         ...{ ...identity, region: gateway.region, service: 's3' },
         findAccessKey: async (accessKeyId) => {
@@ -323,6 +328,16 @@ async function untilMigrated(proc: MemberProcess, directories: Directories, pair
 /** Of a pair that has just been started. @throws when it does not come up in time */
 const migratePair = (proc: MemberProcess, directories: Directories, pair: PairId): Promise<void> =>
   within(systemClock, START_DIRECTORIES_MS, untilMigrated(proc, directories, pair));
+
+/** What is wrong with the configuration is said in one line. */
+async function usable<T>(proc: MemberProcess, read: () => T): Promise<T> {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ConfigError) return proc.refuse(error.message);
+    throw error;
+  }
+}
 
 /** A port or a certificate that cannot be used is said in one line; everything else is a fault of ours. */
 async function opened<T>(

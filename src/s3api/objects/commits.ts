@@ -6,6 +6,8 @@
 import { newWriteId, type WriteId } from '../../base/ids.ts';
 import type { CompleteRefusal, Durability, NewBlobContent, Outcome } from '../../ddm/catalog.ts';
 import type { WriteRequest, WrittenBlob } from '../../dosm/dosm.ts';
+import { encrypted, storedBytesOf } from '../encryption/chunk-cipher.ts';
+import type { WriteEncryption } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import { serviceUnavailable } from '../lower-errors.ts';
 import type { OperationContext, RequestBody } from '../operation.ts';
@@ -21,7 +23,8 @@ type WrittenContent = NewBlobContent & WrittenBlob;
 export interface Written {
   readonly writeId: WriteId;
   readonly content: { readonly kind: 'empty' } | WrittenContent;
-  readonly md5: string;
+  /** The MD5 of the bytes, but where they are encrypted under a key that the store does not hold alone. */
+  readonly etag: string;
   readonly checksums: ReturnType<RequestBody['result']>['checksums'];
 }
 
@@ -33,25 +36,44 @@ export async function writeBytes(
     readonly placement: WriteRequest['placement'];
     readonly part?: { readonly uploadId: string; readonly partNumber: number };
     readonly extraChecksums: Parameters<RequestBody['stream']>[0];
+    /** null: the bytes are stored as they come. */
+    readonly encryption: WriteEncryption | null;
   },
 ): Promise<Written> {
+  const { encryption } = options;
   const writeId = newWriteId();
   const bytes = source.stream(options.extraChecksums);
   if (source.length === 0) {
     for await (const chunk of bytes) if (chunk.length > 0) throw new S3Error('IncompleteBody');
-    return { writeId, content: { kind: 'empty' }, ...source.result() };
+    return { writeId, content: { kind: 'empty' }, ...resultOf(source, encryption) };
   }
   const written = await ctx.services.dosm.write({
-    size: source.length,
-    source: bytes,
+    ...(encryption === null
+      ? { size: source.length, source: bytes }
+      : {
+          size: storedBytesOf(source.length),
+          source: encrypted(encryption.key.chunks, options.part?.partNumber ?? 0, source.length, bytes),
+        }),
     placement: options.placement,
     intent: { bucket: ctx.bucketName, key: ctx.key, ...options.part },
     writeId,
     durability: durabilityOf(ctx),
     signal: ctx.signal,
   });
-  return { writeId, content: { kind: 'blob', ...written }, ...source.result() };
+  return { writeId, content: { kind: 'blob', ...written }, ...resultOf(source, encryption) };
 }
+
+function resultOf(
+  source: ByteSource,
+  encryption: WriteEncryption | null,
+): Pick<Written, 'etag' | 'checksums'> {
+  const { md5, checksums } = source.result();
+  return { etag: etagOf(md5, encryption), checksums };
+}
+
+/** As S3 has it: the MD5 of plain objects and of AES256, and of others something that tells nothing. */
+export const etagOf = (md5: string, encryption: WriteEncryption | null): string =>
+  encryption === null || encryption.envelope.algorithm === 'AES256' ? md5 : encryption.key.etag(md5);
 
 const durabilityOf = (ctx: OperationContext): Durability => ctx.bucket?.durability ?? 'two-copies';
 

@@ -6,13 +6,15 @@ import { createHasher } from '../../base/checksums/hasher.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Bucket, ChecksumAlgorithm, ObjectVersion } from '../../ddm/catalog.ts';
 import { BytesUnavailable } from '../../dosm/dosm.ts';
+import type { DataKey } from '../../identity/envelope.ts';
+import { keyOf } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import type { OperationContext } from '../operation.ts';
 import type { ByteSource } from './commits.ts';
 import { copySourceConditions, requireCopySource } from './conditions.ts';
 import { type CopySource, parseCopySource } from './copy-source.ts';
 import type { ByteRange } from './ranges.ts';
-import { segmentsOf } from './reading.ts';
+import { openRange } from './reading.ts';
 
 /** The version that was to be copied is gone: somebody overwrote or removed it, and its bytes with it. */
 class SourceReplaced extends BytesUnavailable {}
@@ -24,6 +26,8 @@ export interface OpenedSource {
   readonly named: CopySource;
   readonly bucket: Bucket;
   readonly version: ObjectVersion;
+  /** null when its bytes are not encrypted. */
+  readonly dataKey: DataKey | null;
 }
 
 /** @throws {S3Error} NoSuchBucket, NoSuchKey, NoSuchVersion, AccessDenied, PreconditionFailed, InvalidRequest … */
@@ -45,8 +49,10 @@ export async function openCopySource(ctx: OperationContext): Promise<OpenedSourc
       message: 'The source of a copy request may not specifically refer to a delete marker by version id.',
     });
   }
+  const owner = { bucket: named.bucketName, key: named.key };
+  const dataKey = keyOf(ctx, version.encryption, owner, 'copy-source');
   requireCopySource(copySourceConditions(ctx.headers), version);
-  return { named, bucket, version };
+  return { named, bucket, version, dataKey };
 }
 
 /** @throws {S3Error} AccessDenied */
@@ -85,7 +91,7 @@ export function requireCopySize(bytes: number): void {
  */
 export function bytesOf(
   ctx: Pick<OperationContext, 'services' | 'signal'>,
-  version: ObjectVersion,
+  { version, dataKey }: Pick<OpenedSource, 'version' | 'dataKey'>,
   range: ByteRange | null,
 ): ByteSource {
   const md5 = createHasher('MD5');
@@ -95,7 +101,7 @@ export function bytesOf(
     async *stream(algorithms = []) {
       hashers = algorithms.map((algorithm) => ({ algorithm, hasher: createHasher(algorithm) }));
       if (range === null) return;
-      for await (const chunk of await openRange(ctx, version, range)) {
+      for await (const chunk of await openSource(ctx, version, range, dataKey)) {
         md5.update(chunk);
         for (const { hasher } of hashers) hasher.update(chunk);
         yield chunk;
@@ -110,24 +116,20 @@ export function bytesOf(
   };
 }
 
-async function openRange(
-  ctx: Pick<OperationContext, 'services' | 'signal'>,
-  version: ObjectVersion,
-  range: ByteRange,
-): Promise<AsyncIterable<Buffer>> {
-  const segments = await segmentsOf(ctx, version, range);
-  if (segments === null) throw new SourceReplaced('the source was replaced in the meantime');
-  return ctx.services.dosm.read({ segments, signal: ctx.signal });
+async function openSource(...opening: Parameters<typeof openRange>): Promise<AsyncIterable<Buffer>> {
+  const bytes = await openRange(...opening);
+  if (bytes === null) throw new SourceReplaced('the source was replaced in the meantime');
+  return bytes;
 }
 
 /** The digests of bytes that stay where they are. */
 export async function digestsOf(
   ctx: OperationContext,
-  version: ObjectVersion,
+  opened: OpenedSource,
   range: ByteRange | null,
   algorithms: readonly ChecksumAlgorithm[],
 ): Promise<ReturnType<ByteSource['result']>> {
-  const source = bytesOf(ctx, version, range);
+  const source = bytesOf(ctx, opened, range);
   for await (const _ of source.stream(algorithms));
   return source.result();
 }

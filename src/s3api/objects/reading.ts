@@ -5,6 +5,15 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { ManifestPart, ObjectVersion } from '../../ddm/catalog.ts';
 import type { ReadRequest } from '../../dosm/dosm.ts';
+import type { DataKey } from '../../identity/envelope.ts';
+import {
+  CiphertextRefused,
+  decrypted,
+  type PlainSegment,
+  storedBytesOf,
+  storedRangeOf,
+} from '../encryption/chunk-cipher.ts';
+import { encryptionHeaders, keyOfRequest } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import type { OperationContext } from '../operation.ts';
 import { checksumHeaders, wantsChecksum } from './checksums.ts';
@@ -23,7 +32,10 @@ export interface Selection {
   readonly headers: ResponseHeaders;
   /** null when there is nothing to send. */
   readonly range: ByteRange | null;
+  /** null when the bytes are not encrypted. */
+  readonly dataKey: DataKey | null;
 }
+type Chosen = Omit<Selection, 'dataKey'>;
 
 /**
  * The version that a read is about.
@@ -56,13 +68,22 @@ function textHeaders(headers: ResponseHeaders): Record<string, string> {
 
 /** @throws {S3Error} NotModified, PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidArgument, InvalidRequest */
 export async function select(ctx: OperationContext, version: ObjectVersion): Promise<Selection> {
+  const dataKey = keyOfRequest(ctx, version.encryption);
+  return { ...(await choose(ctx, version)), dataKey };
+}
+
+async function choose(ctx: OperationContext, version: ObjectVersion): Promise<Chosen> {
   const bucket = ctx.bucket!;
   const overrides = overrideHeaders(ctx);
   const decision = decideRead(readConditions(ctx.headers), version);
   if (decision === 'not-modified')
     throw new S3Error('NotModified', { headers: textHeaders(validatorHeaders(bucket, version)) });
   if (decision === 'precondition-failed') throw new S3Error('PreconditionFailed');
-  const headers = { ...objectHeaders(bucket, version), ...overrides };
+  const headers = {
+    ...objectHeaders(bucket, version),
+    ...encryptionHeaders(version.encryption, ctx.headers),
+    ...overrides,
+  };
   const partNumber = ctx.query.get('partNumber');
   if (partNumber !== undefined) return selectPart(ctx, version, headers, partNumber);
   const asked = rangeStillHolds(ctx.headers['if-range'], version) ? ctx.headers.range : undefined;
@@ -72,7 +93,7 @@ export async function select(ctx: OperationContext, version: ObjectVersion): Pro
   return { status: 206, headers: { ...headers, ...lengthHeaders(range, version.size) }, range };
 }
 
-function whole(ctx: OperationContext, version: ObjectVersion, headers: ResponseHeaders): Selection {
+function whole(ctx: OperationContext, version: ObjectVersion, headers: ResponseHeaders): Chosen {
   const checksum = wantsChecksum(ctx.headers) ? checksumHeaders(version.checksum) : {};
   return {
     status: 200,
@@ -93,7 +114,7 @@ async function selectPart(
   version: ObjectVersion,
   headers: ResponseHeaders,
   text: string,
-): Promise<Selection> {
+): Promise<Chosen> {
   const partNumber = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (partNumber < 1 || partNumber > LIMITS.partNumberMax)
     throw new S3Error('InvalidArgument', {
@@ -132,7 +153,7 @@ function manifestPart(
   headers: ResponseHeaders,
   part: ManifestPart,
   partCount: number,
-): Selection {
+): Chosen {
   const { checksum } = version;
   const shown =
     wantsChecksum(ctx.headers) && checksum !== undefined && part.checksum !== undefined
@@ -147,6 +168,9 @@ function manifestPart(
   };
 }
 
+/** A range of the plain bytes of one blob; without encryption these are its bytes. */
+export type Segment = PlainSegment & Pick<ReadRequest['segments'][number], 'blob'>;
+
 /**
  * The blobs that hold a range of a version; of a manifest only the rows of the parts that the range touches. Those are
  * read at once (10,000 at most): a manifest's rows may go with its last version in mid-read, its blobs outlive the read.
@@ -156,20 +180,53 @@ export async function segmentsOf(
   ctx: Pick<OperationContext, 'services'>,
   version: ObjectVersion,
   range: ByteRange,
-): Promise<ReadRequest['segments'] | null> {
+): Promise<readonly Segment[] | null> {
   const { content } = version;
   if (content.kind === 'empty') return [];
-  if (content.kind === 'blob') return [{ blob: content.blob, ...range }];
+  if (content.kind === 'blob') return [{ blob: content.blob, ...range, part: 0, plainBytes: version.size }];
   const parts = await ctx.services.catalog.readManifest(version.bucketId, content.manifestId, range);
-  const segments: { blob: NonNullable<ManifestPart['blob']>; from: number; to: number }[] = [];
+  const segments: Segment[] = [];
   let next = range.from;
   for (const part of parts) {
     if (part.blob === null) continue;
     const from = next - part.offset;
     const to = Math.min(range.to, part.offset + part.size - 1) - part.offset;
     if (from < 0 || to < from) break;
-    segments.push({ blob: part.blob, from, to });
+    segments.push({ blob: part.blob, from, to, part: part.partNumber, plainBytes: part.size });
     next = part.offset + to + 1;
   }
   return next === range.to + 1 ? segments : null;
+}
+
+/**
+ * The bytes of a range of a version, the first of them proved: by the nodes' digests, and under the object's key.
+ * null when its parts have gone (see {@link segmentsOf}). @throws {BytesUnavailable}
+ */
+export async function openRange(
+  ctx: Pick<OperationContext, 'services' | 'signal'>,
+  version: ObjectVersion,
+  range: ByteRange,
+  dataKey: DataKey | null,
+): Promise<AsyncIterable<Buffer> | null> {
+  const segments = await segmentsOf(ctx, version, range);
+  if (segments === null) return null;
+  const { dosm } = ctx.services;
+  if (dataKey === null) return dosm.read({ segments, signal: ctx.signal });
+  const stored = segments.map((segment) => {
+    if (segment.blob.size !== storedBytesOf(segment.plainBytes))
+      throw new CiphertextRefused(`blob ${segment.blob.id} is not as long as its object says`);
+    return { blob: segment.blob, ...storedRangeOf(segment) };
+  });
+  const bytes = await dosm.read({ segments: stored, signal: ctx.signal });
+  return begun(decrypted(dataKey.chunks, segments, bytes));
+}
+
+/** Has its first piece already: what is wrong with it is said before the headers. */
+async function begun(bytes: AsyncGenerator<Buffer>): Promise<AsyncIterable<Buffer>> {
+  const first = await bytes.next();
+  return (async function* () {
+    if (first.done) return;
+    yield first.value;
+    yield* bytes;
+  })();
 }

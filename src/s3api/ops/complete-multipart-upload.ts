@@ -6,6 +6,8 @@ import { newWriteId } from '../../base/ids.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { CompleteUpload, ObjectChecksum, Upload, UploadPart } from '../../ddm/catalog.ts';
 import { type CompletePartDocument, readCompleteMultipartUpload } from '../documents.ts';
+import { customerKeyOf } from '../encryption/headers.ts';
+import { completedHeaders, envelopeIn, partEncryption } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import {
   checkClaims,
@@ -64,6 +66,7 @@ async function complete(
   const { catalog } = ctx.services;
   const upload = await catalog.findUpload(common.bucketId, ctx.key, common.uploadId);
   if (upload === null) return repeated(ctx, common);
+  requireCustomerKey(ctx, upload);
   const parts = chooseParts(upload, named, await uploadedParts(ctx, upload));
   const size = sizeOf(parts);
   const checksum = checksumOfParts(upload, parts);
@@ -75,7 +78,14 @@ async function complete(
     ...(checksum === undefined ? {} : { checksum }),
   });
   const done = settle(outcome, (reason) => refusalError(ctx, reason));
-  return answer(ctx, done, checksum);
+  return answer(ctx, done, checksum, upload.attributes.encryption);
+}
+
+/** As S3: the client's key is wanted where a checksum was, else only right where it is given. @throws {S3Error} InvalidRequest */
+function requireCustomerKey(ctx: OperationContext, { attributes, checksumAlgorithm }: Upload): void {
+  const given = customerKeyOf(ctx.headers) !== null;
+  const wanted = envelopeIn(attributes.encryption)?.algorithm === 'SSE-C' && checksumAlgorithm !== undefined;
+  if (given || wanted) partEncryption(ctx, attributes.encryption);
 }
 
 /** The upload is not there: it may have been completed a moment ago, by this very request. */
@@ -89,16 +99,18 @@ async function repeated(ctx: OperationContext, common: Common): Promise<XmlAnswe
       : refusalError(ctx, reason),
   );
   const version = await catalog.findVersion(common.bucketId, ctx.key, done.versionId);
-  return answer(ctx, done, version?.etag === done.etag ? version.checksum : undefined);
+  const same = version?.etag === done.etag ? version : undefined;
+  return answer(ctx, done, same?.checksum, same?.encryption);
 }
 
 function answer(
   ctx: OperationContext,
   done: { readonly versionId: string; readonly etag: string },
   checksum: ObjectChecksum | undefined,
+  encryption: unknown,
 ): XmlAnswer {
   return {
-    headers: newVersionHeaders(done.versionId),
+    headers: { ...newVersionHeaders(done.versionId), ...completedHeaders(encryption, ctx.headers) },
     body: xmlDocument(
       'CompleteMultipartUploadResult',
       tag('Location', locationOf(ctx)) +

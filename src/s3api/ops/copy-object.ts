@@ -5,6 +5,16 @@
  */
 import { newWriteId } from '../../base/ids.ts';
 import type { ObjectAttributes, ObjectChecksum, PutDone, PutVersion } from '../../ddm/catalog.ts';
+import { DataKey, type SealUnder } from '../../identity/envelope.ts';
+import { wishOf } from '../encryption/headers.ts';
+import {
+  envelopeAttribute,
+  keepsKey,
+  newEncryptionHeaders,
+  sealedFor,
+  sealUnder,
+  type WriteEncryption,
+} from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import { causeOf } from '../objects/cause.ts';
 import { checksumTags, DEFAULT_ALGORITHM, requestedAlgorithm } from '../objects/checksums.ts';
@@ -45,6 +55,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   // The source's locks are never copied.
   const locks = await requestedLocks(ctx);
   const condition = writeCondition(ctx.headers);
+  const under = sealUnder(ctx);
   const putOf = (opened: OpenedSource): CommonPut => {
     requireCopySize(opened.version.size);
     return {
@@ -61,24 +72,31 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(ctx.bucket!.id, ctx.key));
   return answerInTime(
     clock,
-    whileReplaced(ctx, source, (opened) => copy(ctx, opened, putOf(opened))),
+    whileReplaced(ctx, source, (opened) => copy(ctx, opened, putOf(opened), under)),
   );
 }
 
 type CommonPut = Omit<PutVersion, 'writeId' | 'etag' | 'checksum' | 'content'>;
 interface Copied {
+  readonly encryption: WriteEncryption | null;
   readonly done: PutDone;
   readonly etag: string;
   readonly checksum: ObjectChecksum | undefined;
 }
 
-async function copy(ctx: OperationContext, source: OpenedSource, put: CommonPut): Promise<XmlAnswer> {
-  const shared =
-    ctx.bucket!.directory === source.bucket.directory ? await shareBytes(ctx, source, put) : null;
-  const { done, etag, checksum } = shared ?? (await streamBytes(ctx, source, put));
+async function copy(
+  ctx: OperationContext,
+  source: OpenedSource,
+  put: CommonPut,
+  under: SealUnder | null,
+): Promise<XmlAnswer> {
+  const mayShare = ctx.bucket!.directory === source.bucket.directory && keepsKey(ctx, source, under);
+  const shared = mayShare ? await shareBytes(ctx, source, put, under) : null;
+  const { done, etag, checksum, encryption } = shared ?? (await streamBytes(ctx, source, put, under));
   return {
     headers: {
       ...newVersionHeaders(done.versionId),
+      ...newEncryptionHeaders(encryption?.envelope, ctx.headers),
       'x-amz-copy-source-version-id': versionHeaders(source.bucket, source.version.versionId)[
         'x-amz-version-id'
       ],
@@ -95,11 +113,13 @@ async function shareBytes(
   ctx: OperationContext,
   source: OpenedSource,
   put: CommonPut,
+  under: SealUnder | null,
 ): Promise<Copied | null> {
-  const { version } = source;
+  const { version, dataKey } = source;
+  const encryption = under === null || dataKey === null ? null : sealedFor(ctx, under, dataKey);
   const checksum = await checksumOfShare(ctx, source);
   const outcome = await ctx.services.catalog.putVersion({
-    ...put,
+    ...withEnvelope(put, encryption),
     writeId: newWriteId(),
     etag: version.etag,
     ...(checksum === undefined ? {} : { checksum }),
@@ -107,37 +127,51 @@ async function shareBytes(
   });
   if (outcome.outcome === 'refused' && outcome.reason === 'blob-dying') return null;
   const done = settle(outcome, (reason) => refusalError(ctx, reason));
-  return { done, etag: version.etag, checksum };
+  return { done, etag: version.etag, checksum, encryption };
 }
+
+const withEnvelope = (put: CommonPut, encryption: WriteEncryption | null): CommonPut => ({
+  ...put,
+  attributes: { ...put.attributes, ...envelopeAttribute(encryption) },
+});
 
 /** The source's checksum, or, where another algorithm is asked for, one computed by reading the source once. */
 async function checksumOfShare(
   ctx: OperationContext,
-  { version }: OpenedSource,
+  opened: OpenedSource,
 ): Promise<ObjectChecksum | undefined> {
+  const { version } = opened;
   const algorithm = requestedAlgorithm(ctx.headers);
   if (algorithm === undefined || algorithm === version.checksum?.algorithm) return version.checksum;
-  const { checksums } = await digestsOf(ctx, version, rangeOfAll(version.size), [algorithm]);
+  const { checksums } = await digestsOf(ctx, opened, rangeOfAll(version.size), [algorithm]);
   return { algorithm, type: 'FULL_OBJECT', value: checksums[algorithm]! };
 }
 
-async function streamBytes(ctx: OperationContext, source: OpenedSource, put: CommonPut): Promise<Copied> {
+async function streamBytes(
+  ctx: OperationContext,
+  source: OpenedSource,
+  common: CommonPut,
+  under: SealUnder | null,
+): Promise<Copied> {
   const { version } = source;
+  const encryption = under === null ? null : sealedFor(ctx, under, DataKey.random());
+  const put = withEnvelope(common, encryption);
   const algorithm = requestedAlgorithm(ctx.headers) ?? version.checksum?.algorithm ?? DEFAULT_ALGORITHM;
-  const bytes = bytesOf(ctx, version, rangeOfAll(version.size));
+  const bytes = bytesOf(ctx, source, rangeOfAll(version.size));
   const written = await writeBytes(ctx, bytes, {
     placement: { kind: 'object', bucket: ctx.bucketName, key: ctx.key },
     extraChecksums: [algorithm],
+    encryption,
   });
   const checksum = { algorithm, type: 'FULL_OBJECT', value: written.checksums[algorithm]! } as const;
-  const { writeId, md5 } = written;
+  const { writeId, etag } = written;
   const done = await commitBytes(
     ctx,
     written,
-    (content) => ctx.services.catalog.putVersion({ ...put, writeId, etag: md5, checksum, content }),
+    (content) => ctx.services.catalog.putVersion({ ...put, writeId, etag, checksum, content }),
     (reason) => refusalError(ctx, reason),
   );
-  return { done, etag: md5, checksum };
+  return { done, etag, checksum, encryption };
 }
 
 /** Tags that are copied are read, and set. @throws {S3Error} AccessDenied */
@@ -163,6 +197,7 @@ function attributesOfCopy(ctx: OperationContext, { named, version }: OpenedSourc
     tagging === 'REPLACE' ||
     redirect !== undefined ||
     given.storageClass !== version.storageClass ||
+    wishOf(ctx.headers) !== null ||
     ctx.headers['x-amz-checksum-algorithm'] !== undefined;
   const ontoItself =
     named.bucketName === ctx.bucketName && named.key === ctx.key && named.versionId === undefined;

@@ -1,5 +1,6 @@
 /** CreateMultipartUpload: says what the object will be; its parts come in any order. */
 import { newWriteId } from '../../base/ids.ts';
+import { envelopeAttribute, newEncryption, newEncryptionHeaders } from '../encryption/object-encryption.ts';
 import { uploadChecksum } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
 import { requestedLocks } from '../objects/locks.ts';
@@ -22,12 +23,18 @@ export const createMultipartUpload: OperationRow = {
 
 async function run(ctx: OperationContext): Promise<OperationResult> {
   const checksum = uploadChecksum(ctx.headers);
+  // All parts are encrypted under its key: nothing is kept for each.
+  const encryption = newEncryption(ctx);
   const outcome = await ctx.services.catalog.createUpload({
     writeId: newWriteId(),
     bucketId: ctx.bucket!.id,
     key: ctx.key,
     owner: ownerOf(ctx),
-    attributes: { ...objectAttributes(ctx.headers), ...(await requestedLocks(ctx)) },
+    attributes: {
+      ...objectAttributes(ctx.headers),
+      ...(await requestedLocks(ctx)),
+      ...envelopeAttribute(encryption),
+    },
     ...checksum,
   });
   const upload = settle(outcome, (reason) => refusalError(ctx, reason));
@@ -36,6 +43,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     headers: {
       'x-amz-checksum-algorithm': checksum.checksumAlgorithm,
       'x-amz-checksum-type': checksum.checksumType,
+      ...newEncryptionHeaders(encryption?.envelope, ctx.headers),
     },
     body: xmlDocument(
       'InitiateMultipartUploadResult',

@@ -3,7 +3,7 @@
  * cannot go on throws, and the pipeline cuts the connection.
  */
 import { BytesUnavailable } from '../../dosm/dosm.ts';
-import { requireVersion, segmentsOf, select } from '../objects/reading.ts';
+import { openRange, requireVersion, select } from '../objects/reading.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 
 /** How often the row is looked up again when its manifest has gone between two statements. */
@@ -22,12 +22,10 @@ export const getObject: OperationRow = {
 async function run(ctx: OperationContext): Promise<OperationResult> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const version = await requireVersion(ctx);
-    const { status, headers, range } = await select(ctx, version);
+    const { status, headers, range, dataKey } = await select(ctx, version);
     if (range === null) return { status, headers };
-    const segments = await segmentsOf(ctx, version, range);
-    if (segments === null) continue;
-    const body = await ctx.services.dosm.read({ segments, signal: ctx.signal });
-    return { status, headers, body };
+    const body = await openRange(ctx, version, range, dataKey);
+    if (body !== null) return { status, headers, body };
   }
   throw new BytesUnavailable(`the parts of ${ctx.bucketName}/${ctx.key} do not cover it`);
 }

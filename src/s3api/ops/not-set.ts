@@ -48,13 +48,6 @@ export const NOT_SET: readonly OperationRow[] = [
     'NoSuchLifecycleConfiguration',
   ),
   missing('GetBucketWebsite', 'website', 's3:GetBucketWebsite', 'NoSuchWebsiteConfiguration'),
-  // AWS encrypts every bucket and so never gives this error any more; here nothing is encrypted yet.
-  missing(
-    'GetBucketEncryption',
-    'encryption',
-    's3:GetEncryptionConfiguration',
-    'ServerSideEncryptionConfigurationNotFoundError',
-  ),
   missing(
     'GetBucketOwnershipControls',
     'ownershipControls',

@@ -3,6 +3,7 @@
  * decides what becomes of the bytes (objects/commits.ts).
  */
 import { LIMITS } from '../../base/limits.ts';
+import { envelopeAttribute, newEncryption, newEncryptionHeaders } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import { causeOf } from '../objects/cause.ts';
 import { checksumHeaders, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
@@ -32,7 +33,8 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   requireSize(body.length, LIMITS.putBytesMax);
   const locks = await requestedLocks(ctx);
   requireChecksumOfLocked(ctx, locks);
-  const attributes = { ...objectAttributes(ctx.headers), ...locks };
+  const encryption = newEncryption(ctx);
+  const attributes = { ...objectAttributes(ctx.headers), ...locks, ...envelopeAttribute(encryption) };
   const condition = writeCondition(ctx.headers);
   if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(bucket.id, ctx.key));
 
@@ -40,6 +42,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const written = await writeBytes(ctx, body, {
     placement: { kind: 'object', bucket: ctx.bucketName, key: ctx.key },
     extraChecksums: [algorithm],
+    encryption,
   });
   const checksum = { algorithm, type: 'FULL_OBJECT', value: written.checksums[algorithm]! } as const;
   const put = {
@@ -48,7 +51,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     key: ctx.key,
     owner: ownerOf(ctx),
     size: body.length,
-    etag: written.md5,
+    etag: written.etag,
     attributes,
     checksum,
     cause: causeOf(ctx),
@@ -63,8 +66,9 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   return {
     status: 200,
     headers: {
-      etag: quoted(written.md5),
+      etag: quoted(written.etag),
       ...checksumHeaders(checksum),
+      ...newEncryptionHeaders(encryption?.envelope, ctx.headers),
       ...newVersionHeaders(done.versionId),
     },
   };

@@ -43,8 +43,6 @@ const BUCKET: readonly Line[] = [
   ['PutBucketAccelerateConfiguration', 'PUT', 'accelerate', 's3:PutAccelerateConfiguration'],
   ['PutBucketAnalyticsConfiguration', 'PUT', 'analytics', 's3:PutAnalyticsConfiguration'],
   ['DeleteBucketAnalyticsConfiguration', 'DELETE', 'analytics', 's3:PutAnalyticsConfiguration'],
-  ['PutBucketEncryption', 'PUT', 'encryption', 's3:PutEncryptionConfiguration'],
-  ['DeleteBucketEncryption', 'DELETE', 'encryption', 's3:PutEncryptionConfiguration'],
   [
     'PutBucketIntelligentTieringConfiguration',
     'PUT',

@@ -4,6 +4,7 @@
  */
 import { newWriteId } from '../../base/ids.ts';
 import type { ChecksumAlgorithm, ManifestPart, PutPart, Upload } from '../../ddm/catalog.ts';
+import { encryptionHeaders, partEncryption, type WriteEncryption } from '../encryption/object-encryption.ts';
 import { checksumTag } from '../objects/checksums.ts';
 import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import {
@@ -38,6 +39,7 @@ interface Target {
   readonly partNumber: number;
   /** null for an empty source. */
   readonly range: ByteRange | null;
+  readonly encryption: WriteEncryption | null;
 }
 interface Copied {
   readonly lastModified: Date;
@@ -48,8 +50,12 @@ interface Copied {
 async function run(ctx: OperationContext): Promise<OperationResult> {
   const partNumber = partNumberOf(ctx);
   const upload = await requireUpload(ctx);
+  const encryption = partEncryption(ctx, upload.attributes.encryption);
   const source = await openCopySource(ctx);
-  const targetOf = (opened: OpenedSource): Target => ({ upload, partNumber, range: rangeOf(ctx, opened) });
+  const targetOf = (opened: OpenedSource): Target => ({
+    ...{ upload, partNumber, encryption },
+    range: rangeOf(ctx, opened),
+  });
   targetOf(source); // what is wrong with it is said before the work begins
   const copying = whileReplaced(ctx, source, (opened) => copy(ctx, opened, targetOf(opened)));
   return answerInTime(ctx.services.clock, copying);
@@ -70,6 +76,7 @@ async function copy(ctx: OperationContext, source: OpenedSource, target: Target)
   const { lastModified, etag, checksum } = shared ?? (await streamBytes(ctx, source, target));
   return {
     headers: {
+      ...encryptionHeaders(target.encryption?.envelope, ctx.headers),
       'x-amz-copy-source-version-id': versionHeaders(source.bucket, source.version.versionId)[
         'x-amz-version-id'
       ],
@@ -113,8 +120,10 @@ async function wholeBlobOf(
 async function shareBlob(
   ctx: OperationContext,
   source: OpenedSource,
-  { upload, partNumber, range }: Target,
+  { upload, partNumber, range, encryption }: Target,
 ): Promise<Copied | null> {
+  // Parts of an upload have its key, which no other object has.
+  if (encryption !== null || source.dataKey !== null) return null;
   if (range === null || source.version.checksum?.algorithm !== algorithmOf(upload)) return null;
   const whole = await wholeBlobOf(ctx, source, range);
   // A copied multipart object of one part has an ETag of its own kind, which is no MD5 of the bytes.
@@ -134,15 +143,16 @@ async function shareBlob(
 async function streamBytes(ctx: OperationContext, source: OpenedSource, target: Target): Promise<Copied> {
   const { upload, partNumber, range } = target;
   const algorithm: ChecksumAlgorithm = algorithmOf(upload);
-  const bytes = bytesOf(ctx, source.version, range);
+  const bytes = bytesOf(ctx, source, range);
   const { uploadId } = upload;
   const written = await writeBytes(ctx, bytes, {
     placement: { kind: 'part', uploadId, partNumber },
     part: { uploadId, partNumber },
     extraChecksums: [algorithm],
+    encryption: target.encryption,
   });
   const checksum = written.checksums[algorithm]!;
-  const { writeId, md5: etag } = written;
+  const { writeId, etag } = written;
   const part = { ...partKey(ctx, upload, partNumber), writeId, size: bytes.length, etag, checksum };
   const done = await commitBytes(
     ctx,

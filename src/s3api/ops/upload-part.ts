@@ -1,6 +1,7 @@
 /** UploadPart: a part is a blob of its own; uploading a number again replaces it. */
 import { LIMITS } from '../../base/limits.ts';
 import type { ChecksumAlgorithm, Upload } from '../../ddm/catalog.ts';
+import { encryptionHeaders, partEncryption } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import { checksumHeader, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
 import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
@@ -27,6 +28,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   requireSize(body.length, LIMITS.partBytesMax);
   const upload = await requireUpload(ctx);
   requireSameAlgorithm(upload, body.declaredChecksum);
+  const encryption = partEncryption(ctx, upload.attributes.encryption);
 
   const stored = algorithmOf(upload);
   const shown = body.declaredChecksum ?? DEFAULT_ALGORITHM;
@@ -35,6 +37,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     placement: { kind: 'part', uploadId, partNumber },
     part: { uploadId, partNumber },
     extraChecksums: shown === stored ? [stored] : [stored, shown],
+    encryption,
   });
   const part = {
     writeId: written.writeId,
@@ -42,7 +45,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     uploadId,
     partNumber,
     size: body.length,
-    etag: written.md5,
+    etag: written.etag,
     checksum: written.checksums[stored]!,
   };
   await commitBytes(
@@ -53,7 +56,11 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   );
   return {
     status: 200,
-    headers: { etag: quoted(written.md5), [checksumHeader(shown)]: written.checksums[shown] },
+    headers: {
+      etag: quoted(written.etag),
+      [checksumHeader(shown)]: written.checksums[shown],
+      ...encryptionHeaders(encryption?.envelope, ctx.headers),
+    },
   };
 }
 

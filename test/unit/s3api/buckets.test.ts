@@ -224,7 +224,8 @@ describe('what is not supported', () => {
       ask('PUT', '/mine/h', { headers: { [name]: value }, body: 'x' });
     const refused: [string, string, string][] = [
       ['x-amz-server-side-encryption', 'AES256', '501 NotImplemented'],
-      ['x-amz-server-side-encryption-customer-algorithm', 'AES256', '501 NotImplemented'],
+      ['x-amz-server-side-encryption', 'aws:kms:dsse', '501 NotImplemented'],
+      ['x-amz-server-side-encryption', 'ROT13', '400 InvalidArgument'],
       ['x-amz-grant-full-control', 'id=x', '501 NotImplemented'],
       ['x-amz-mfa', '1 2', '501 NotImplemented'],
       ['x-amz-write-offset-bytes', '3', '501 NotImplemented'],
