@@ -96,12 +96,15 @@ export function explainMismatch(input: MismatchInput): Mismatch {
       if (matches({ ...parts, ...other.parts, headers: both(other, host) }))
         return told(other, `; and host: the client signed ${host.signed}, ${host.received} came`);
     }
-  return { why: 'no known change explains it: most likely the secret key is another one', ...known, tried };
+  return { why: UNEXPLAINED, ...known, tried };
 
   function both(other: Change, host: Change): ReadonlyMap<string, string> {
     return new Map(other.parts.headers ?? parts.headers).set('host', host.parts.headers!.get('host')!);
   }
 }
+
+const UNEXPLAINED =
+  'no known change explains it: the secret key is another one, or the client called this store by a name that is not known here';
 
 /** timingSafeEqual wants equal lengths in bytes; a signature is hex, or it matches nothing. */
 const bytesOf = (signature: string): Buffer => Buffer.from(signature, 'latin1');

@@ -57,10 +57,13 @@ function addressOf(
 ): Pick<RequestOrigin, 'scheme' | 'host' | 'hosts'> {
   const own = isTls ? 'https' : 'http';
   if (!isProxy && rules.publicHosts.length === 0) return { scheme: own, host: received, hosts: [] };
-  let host = said.host ?? received;
+  // Where the public hosts are known, another one is what a careless proxy passed on as the client wrote it.
+  const isPublic = (name: string) => rules.publicHosts.length === 0 || publicHostOf(name, rules) !== null;
+  const named = said.host !== undefined && isPublic(said.host) ? said.host : undefined;
+  let host = named ?? received;
   let known = publicHostOf(host, rules);
   // A proxy that calls this gateway by an address of its own, and does not say how it was called.
-  if (known === null && isProxy && said.host === undefined && rules.publicHosts[0]) {
+  if (known === null && isProxy && named === undefined && rules.publicHosts[0]) {
     known = rules.publicHosts[0];
     host = known.name;
   }
@@ -90,7 +93,7 @@ function variantsOf(
     ...rules.publicHosts.map((h) => h.port),
     DEFAULT_PORTS[scheme],
   ];
-  const variants = new Set<string>(said.host === undefined ? [] : [said.host]);
+  const variants = new Set<string>();
   for (const each of names.filter((text) => text !== ''))
     for (const port of ports) variants.add(port === undefined ? each : `${each}:${port}`);
   variants.delete(received);

@@ -88,6 +88,13 @@ describe('public hosts', () => {
     assert.ok(from(PROXY, { host: 'gateway:9000' }, settings).hosts.includes('s3.test:8443'));
   });
 
+  it('are the only names that proxies may give, where there are some', () => {
+    const headers = { host: 'gateway:9000', 'x-forwarded-host': 'evil.test' };
+    const { host, hosts } = from(PROXY, headers, settings);
+    assert.equal(host, 's3.test:8443');
+    assert.ok(!hosts.some((name) => name.includes('evil')));
+  });
+
   it('are what a signature may cover, with each port, and left out', () => {
     const { hosts } = from(PROXY, { host: 'b.s3.test', 'x-forwarded-port': '444' }, settings);
     assert.deepEqual(new Set(hosts), new Set(['b.s3.test:444', 'b.s3.test:8443', 'b.s3.test:443']));
