@@ -34,7 +34,7 @@ export interface AuthenticateDeps extends SignerDeps {
 /** One cache for each store: a store is told by its `openSecret`. */
 const caches = new WeakMap<AuthenticateDeps['openSecret'], SigningKeyCache>();
 
-function signingKeys(deps: AuthenticateDeps): SigningKeyCache {
+export function signingKeys(deps: Pick<AuthenticateDeps, 'openSecret'>): SigningKeyCache {
   let cache = caches.get(deps.openSecret);
   if (!cache) {
     cache = new SigningKeyCache();
@@ -44,7 +44,7 @@ function signingKeys(deps: AuthenticateDeps): SigningKeyCache {
 }
 
 /** Takes the place of the key that nobody has, so that an unknown key costs what a wrong signature costs. */
-const decoyKey: KeyObject = createSecretKey(randomBytes(32));
+export const decoyKey: KeyObject = createSecretKey(randomBytes(32));
 
 /**
  * @throws {AuthError} when the request is not to be believed

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import type { Bucket, Catalog, ChecksumAlgorithm } from '../ddm/catalog.ts';
 import type { Dosm } from '../dosm/dosm.ts';
+import type { FormSigner, FormValues } from '../identity/authenticate-form.ts';
 import type { Keyring } from '../identity/envelope.ts';
 import type { Principal } from '../identity/types.ts';
 import type { RequestOrigin } from './access/origin.ts';
@@ -140,6 +141,8 @@ export interface OperationContext {
   readonly body: RequestBody | null;
   /** Aborted when the client goes away or the request's deadline passes. */
   readonly signal: AbortSignal;
+  /** Who signed the policy of a form, by the form's fields. */
+  authenticateForm(form: FormValues): Promise<FormSigner>;
   /** Where the request came from. */
   readonly origin: RequestOrigin;
   /** Asks about a further action (CopyObject reads its source): throws AccessDenied. Looks the bucket up. */

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Bucket } from '../ddm/catalog.ts';
+import type { FormSigner, FormValues } from '../identity/authenticate-form.ts';
 import type { Authenticated, Principal, SignedRequest } from '../identity/types.ts';
 import { Access, findBucket } from './access/access.ts';
 import { actionsOf } from './access/actions.ts';
@@ -37,6 +38,7 @@ export interface BodyReading {
 /** What is taken from the identity room and from s3api/body. */
 export interface RequestReaders {
   authenticate(request: SignedRequest): Promise<Authenticated>;
+  authenticateForm(form: FormValues): Promise<FormSigner>;
   openBody(
     req: IncomingMessage,
     headers: RequestHeaders,
@@ -140,6 +142,11 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
     body: operation.body === 'stream' ? o.readers.openBody(req, headers, authenticated, reading) : null,
     signal,
     origin,
+    authenticateForm: async (form) => {
+      const signer = await o.readers.authenticateForm(form);
+      if (signer.principal.kind === 'account') progress.accessKeyId = signer.principal.accessKeyId;
+      return signer;
+    },
     authorize: async (action, bucketName, key, more) => {
       const named =
         bucketName === target.bucket && bucket !== null ? bucket : await findBucket(services, bucketName);

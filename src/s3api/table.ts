@@ -35,6 +35,7 @@ import {
 } from './ops/object-locks.ts';
 import { OBJECT_OPERATIONS } from './ops/object-operations.ts';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './ops/object-tagging.ts';
+import { postObject } from './ops/post-object.ts';
 import {
   deletePublicAccessBlock,
   getPublicAccessBlock,
@@ -85,6 +86,7 @@ export const OPERATIONS: readonly OperationRow[] = [
   putObjectRetention,
   getObjectLegalHold,
   putObjectLegalHold,
+  postObject,
   ...OBJECT_OPERATIONS,
   ...NOT_SET,
   ...CORS_PREFLIGHT,

@@ -30,7 +30,7 @@ export interface Expected {
   readonly service: string;
 }
 
-type Malformed = (detail: string, fields?: Record<string, string>) => AuthError;
+export type Malformed = (detail: string, fields?: Record<string, string>) => AuthError;
 
 const inHeader: Malformed = (detail, fields) =>
   new AuthError(
@@ -45,7 +45,7 @@ const inQuery: Malformed = (detail, fields) =>
     fields ?? {},
   );
 
-function parseCredential(text: string, expected: Expected, malformed: Malformed) {
+export function parseCredential(text: string, expected: Expected, malformed: Malformed) {
   const parts = text.split('/');
   const [accessKeyId, date, region, service, terminal] = parts;
   if (parts.length !== 5 || !accessKeyId || !date || !region || !service || !terminal)

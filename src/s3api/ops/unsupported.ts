@@ -35,7 +35,6 @@ const SERVICE: readonly Line[] = [
 ];
 
 const BUCKET: readonly Line[] = [
-  ['PostObject', 'POST', '', 's3:PutObject'],
   ['WriteGetObjectResponse', 'POST', '@x-amz-request-route', 's3-object-lambda:WriteGetObjectResponse'],
   ['CreateSession', 'GET', 'session', 's3express:CreateSession'],
   ['GetBucketAbac', 'GET', 'abac'],

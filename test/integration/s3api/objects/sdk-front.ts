@@ -17,6 +17,8 @@ const REGION = 'us-east-1';
 const ACCESS_KEY = 'AKIDOBJECTS';
 const SECRET_KEY = 'a secret of the tests';
 
+export const CREDENTIALS = { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY } as const;
+
 export interface SdkFront {
   readonly url: string;
   readonly catalog: ModelCatalog;
@@ -26,7 +28,7 @@ export interface SdkFront {
   close(): Promise<void>;
 }
 
-export async function startSdkFront(): Promise<SdkFront> {
+export async function startSdkFront(options: { readonly formSignatureV2?: boolean } = {}): Promise<SdkFront> {
   const catalog = new ModelCatalog();
   const dosm = new ModelDosm();
   const account = { id: 'owner' as AccountId, displayName: 'Owner', isRoot: false };
@@ -38,7 +40,7 @@ export async function startSdkFront(): Promise<SdkFront> {
   });
   const server = await createS3Server({
     services: { catalog, dosm, clock: systemClock, region: REGION },
-    readers: signedReaders(catalog),
+    readers: signedReaders(catalog, options),
     listen: { host: '127.0.0.1', port: 0 },
     log: pino({ level: 'silent' }),
   });
@@ -69,8 +71,12 @@ export async function startSdkFront(): Promise<SdkFront> {
   };
 }
 
-function signedReaders(catalog: ModelCatalog): RequestReaders {
+function signedReaders(
+  catalog: ModelCatalog,
+  options: { readonly formSignatureV2?: boolean },
+): RequestReaders {
   return createRequestReaders({
+    ...options,
     findAccessKey: (id) => catalog.findAccessKey(id),
     openSecret: (key) => key.sealedSecret.toString(),
     clock: systemClock,
