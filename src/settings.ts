@@ -135,6 +135,12 @@ export const settings = z.strictObject({
   /** In which headers they give it: X-Forwarded-For, -Proto, -Host and -Port, or Forwarded (RFC 7239). */
   proxyHeaders: z.enum(['x-forwarded', 'forwarded']).default('x-forwarded'),
   encryption: encryption.prefault({}),
+  /** Host suffixes under which `bucket.SUFFIX` is the bucket's website (docs/browser.md). */
+  websiteDomains: z
+    .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'is no domain in lower case'))
+    .default([]),
+  /** Whether the policies of forms may be signed as before 2014, with HMAC-SHA1 (AWSAccessKeyId, Signature). */
+  formSignatureV2: z.boolean().default(false),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;

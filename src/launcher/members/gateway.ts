@@ -195,6 +195,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       },
       readers: createRequestReaders({
         ...{ ...identity, region: gateway.region, service: 's3' },
+        formSignatureV2: settings.formSignatureV2,
         findAccessKey: async (accessKeyId) => {
           known.assertUsable();
           return await identity.findAccessKey(accessKeyId);
