@@ -23,6 +23,18 @@ export const LIMITS = {
   defaultRetentionDaysMax: 36_500,
   defaultRetentionYearsMax: 100,
   bucketsPerAccountMax: 1000,
+
+  // Users and roles, as IAM has them; policies without white space
+  usersPerAccountMax: 5000,
+  rolesPerAccountMax: 1000,
+  accessKeysPerUserMax: 2,
+  accessKeysPerAccountMax: 100,
+  userPoliciesCharactersMax: 2048,
+  rolePoliciesCharactersMax: 10_240,
+  trustPolicyCharactersMax: 2048,
+  sessionPolicyCharactersMax: 2048,
+  tagsPerEntityMax: 50,
+  queryBodyBytesMax: 512 * KIB,
   corsRulesMax: 100,
   corsBytesMax: 64 * KIB,
   websiteRulesMax: 50,

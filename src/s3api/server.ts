@@ -14,6 +14,7 @@ import { followTlsFiles, readTlsFiles, type TlsFiles } from '../base/tls-files.t
 import { originOf } from './access/origin.ts';
 import { type ProxyRules, type ProxySettings, proxyRules } from './access/proxies.ts';
 import { S3Error } from './errors.ts';
+import { createQueryFront, type IdentityApi, isQueryRequest } from './iam/query-front.ts';
 import type { OperationRow, Services } from './operation.ts';
 import { createPipeline, type FinishedRequest } from './pipeline.ts';
 import { connectionErrorResponse } from './respond.ts';
@@ -43,6 +44,8 @@ export interface ServerLimits {
 export interface S3ServerOptions {
   readonly services: Services;
   readonly readers: RequestReaders;
+  /** Absent: no IAM and no STS on this port. */
+  readonly identityApi?: IdentityApi;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   /** Domains under which `bucket.domain` names a bucket; `localhost` is always one. */
@@ -136,6 +139,7 @@ function createApp(
   state: { underWay: number; closing: boolean },
 ): express.Express {
   const pipeline = createPipeline({ ...o, router: createRouter(o.operations ?? OPERATIONS), ...names });
+  const queries = o.identityApi && createQueryFront({ ...o, ...names, api: o.identityApi });
   const rate =
     limits.requestsPerSecondMax > 0
       ? new RateLimiterMemory({ points: limits.requestsPerSecondMax, duration: 1 })
@@ -154,7 +158,8 @@ function createApp(
         : undefined;
     state.underWay++;
     try {
-      await pipeline(req, res, refusal);
+      const front = queries && isQueryRequest(req, names) ? queries : pipeline;
+      await front(req, res, refusal);
     } finally {
       state.underWay--;
     }

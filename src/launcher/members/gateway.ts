@@ -20,6 +20,7 @@ import { createDosm } from '../../dosm/create.ts';
 import { Findings } from '../../dosm/findings.ts';
 import { paceOf } from '../../dosm/resync/pull.ts';
 import { openSecret, sealSecret } from '../../identity/secret-box.ts';
+import { openSessions } from '../../identity/sessions.ts';
 import { startMoveBuckets } from '../../jobs/move-buckets.ts';
 import { NAMES_READER } from '../../jobs/name-records.ts';
 import { startJobs } from '../../jobs/start.ts';
@@ -184,6 +185,15 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const movePace = paceOf({ bytesPerSecondMax, busyShare, isBusy: () => underWay() > 0 });
   const missing = await conditions.monitor.settled(settings.monitor.admitMs);
   if (missing.length > 0) log.warn({ missing }, 'nodes that serve by the record are not admitted');
+  const signing = {
+    ...identity,
+    findAccessKey: async (accessKeyId: string) => {
+      known.assertUsable();
+      return await identity.findAccessKey(accessKeyId);
+    },
+  };
+  const seal = (secret: string, accessKeyId: string) => sealSecret(master, secret, accessKeyId);
+  const sessions = openSessions({ catalog, master, masters, clock });
   const s3 = await opened(
     proc,
     gateway,
@@ -194,13 +204,10 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         encryption: encryptionService(keyring, settings.encryption),
       },
       readers: createRequestReaders({
-        ...{ ...identity, region: gateway.region, service: 's3' },
+        ...{ ...signing, sessions, region: gateway.region, service: 's3' },
         formSignatureV2: settings.formSignatureV2,
-        findAccessKey: async (accessKeyId) => {
-          known.assertUsable();
-          return await identity.findAccessKey(accessKeyId);
-        },
       }),
+      identityApi: { signing, sessions, sealSecret: seal },
       listen: gateway.listen,
       domains: gateway.domains,
       proxies: settings,
@@ -253,7 +260,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         ...{ catalog, master, credentials: readRootCredentials(config.secretsDir) },
         isAway: () => directories.primary(directories.root) === null,
       }),
-      sealSecret: (secret, accessKeyId) => sealSecret(master, secret, accessKeyId),
+      sealSecret: seal,
       metrics,
       finder,
       listen: gateway.admin,
