@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { LIMITS } from './base/limits.ts';
 import { isProxyAddress, parsePublicHost } from './base/public-hosts.ts';
+import { STANDARD, STORAGE_CLASSES, UNSUPPORTED_CLASSES } from './lifecycle/classes.ts';
 import { parseSubnet } from './twin/address.ts';
 import { MONITOR_TIMINGS } from './twin/monitor.ts';
 
@@ -82,6 +83,20 @@ const encryption = z.strictObject({
   /** Whether clients may send their keys (SSE-C) over plain HTTP from other machines. */
   plainHttp: z.boolean().default(false),
 });
+/** Names of classes, from the warmest to the coldest: docs/lifecycle.md. */
+const storageClasses = z
+  .array(
+    z
+      .string()
+      .regex(/^[A-Z0-9_]{1,64}$/, 'is no storage class: capitals, digits and "_"')
+      .refine(
+        (name) => !UNSUPPORTED_CLASSES.has(name),
+        'would have to be restored before it is read, which is not built; leave it out',
+      ),
+  )
+  .refine((names) => names[0] === STANDARD, `begin with ${STANDARD}`)
+  .refine((names) => new Set(names).size === names.length, 'name each class once')
+  .default([...STORAGE_CLASSES]);
 
 export const settings = z.strictObject({
   intentMs: milliseconds.default(LIMITS.intentMs),
@@ -98,6 +113,16 @@ export const settings = z.strictObject({
   nameRecordsMs: milliseconds.default(1_000),
   nameLeaseMs: milliseconds.default(15_000),
   tombstoneMs: milliseconds.default(7 * 24 * 60 * 60 * 1_000),
+  storageClasses,
+  /** Smaller objects are moved by those lifecycle rules alone that speak of sizes. */
+  transitionMinimumBytes: z
+    .int()
+    .min(0)
+    .default(128 * 1024),
+  /** For tests: what lifecycle rules take for a day, without rounding to midnight. */
+  lifecycleDayMs: milliseconds.optional(),
+  /** Of each gateway. */
+  lifecycleActionsPerSecond: z.int().min(1).default(500),
   reapIntervalMs: milliseconds.default(60_000),
   reclaimIntervalMs: milliseconds.default(30_000),
   /** A commit whose outcome is not known by then is answered as unknown. */

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { RequestRecord } from '../base/request-record.ts';
 import type { StatusReport } from './api.ts';
 import type { ConsumerReport } from './changes-api.ts';
+import { createLifecycleGauges, type LifecycleFigures } from './lifecycle-metrics.ts';
 import { createReplicationGauges, type ReplicationFigures } from './replication-metrics.ts';
 
 export interface Metrics {
@@ -21,6 +22,7 @@ export interface Metrics {
     clock: Clock,
     more?: {
       readonly replication?: () => ReplicationFigures | null;
+      readonly lifecycle?: () => LifecycleFigures | null;
       readonly consumers?: () => Promise<readonly ConsumerReport[]>;
     },
   ): void;
@@ -63,6 +65,7 @@ export function createMetrics(): Metrics {
   });
   const members = createMemberGauges(registers);
   const replicas = createReplicationGauges(registers);
+  const rules = createLifecycleGauges(registers);
   const feed = createFeedGauges(registers);
   let refresh: (() => Promise<void>) | null = null;
 
@@ -76,7 +79,11 @@ export function createMetrics(): Metrics {
     },
     requests: () => answered,
     searched: (kind, outcome) => searches.inc({ kind, outcome }),
-    follow(status, clock, { replication = () => null, consumers = async () => [] } = {}) {
+    follow(
+      status,
+      clock,
+      { replication = () => null, lifecycle = () => null, consumers = async () => [] } = {},
+    ) {
       let askedAt = Number.NEGATIVE_INFINITY;
       let answer: Promise<void> = Promise.resolve();
       refresh = () => {
@@ -85,6 +92,7 @@ export function createMetrics(): Metrics {
           const shown = status().then((report) => {
             members(report);
             replicas(report, replication());
+            rules(lifecycle());
           });
           // A directory that is away leaves the last figures; its own gauges say that it is.
           const read = consumers().then(feed, () => {});

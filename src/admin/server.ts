@@ -22,6 +22,7 @@ import { AdminError } from './admin-error.ts';
 import { ADMIN_PREFIX } from './api.ts';
 import { createChanges } from './changes.ts';
 import type { Failover } from './failover.ts';
+import type { LifecycleFigures } from './lifecycle-metrics.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
 import type { PairsService } from './pairs.ts';
@@ -49,6 +50,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   /** What `locate` searches with. */
   readonly finder?: NodeFinder;
   /** Resync, scrub and repairs, as operators see them. */
+  /** What the lifecycle job has done. */
+  readonly lifecycle?: () => LifecycleFigures | null;
   readonly replication?: ReplicationService;
   /** Growing and shrinking. */
   readonly pairs?: PairsService;
@@ -128,6 +131,7 @@ function adminApp(options: AdminOptions): Express {
   const changes = options.feed ? createChanges({ feed: options.feed, clock }) : null;
   metrics.follow(status, clock, {
     replication: () => options.replication?.figures() ?? null,
+    lifecycle: () => options.lifecycle?.() ?? null,
     consumers: async () => (await changes?.consumers()) ?? [],
   });
   const accounts = createAccounts({ catalog, sealSecret: options.sealSecret });

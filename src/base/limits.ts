@@ -41,6 +41,10 @@ export const LIMITS = {
   /** A form's fields before its file, values and all. */
   formFieldsBytesMax: 20_000,
   formFieldsMax: 200,
+  lifecycleRulesMax: 1000,
+  newerNoncurrentMax: 100,
+  /** As JSON. A bucket's record with all of its settings has to fit into a name record of the nodes. */
+  lifecycleBytesMax: 1 * MIB,
 
   // Blobs
   /** Stored bytes per chunk; the unit of checksums, of verification and of resumption. */

@@ -13,6 +13,8 @@ import { Directories } from './directories.ts';
 import { openDirectoryHistory } from './directory-history.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { type IdentityCatalog, openIdentity } from './identity.ts';
+import { openLifecycle } from './lifecycle.ts';
+import type { LifecycleSource } from './lifecycle-source.ts';
 import { openNameSource } from './name-records.ts';
 import type { NameSource } from './name-source.ts';
 import type { NotificationQueue } from './notification-queue.ts';
@@ -35,6 +37,7 @@ export type PostgresCatalog = Catalog &
   IdentityCatalog &
   NameSource &
   NotificationQueue &
+  LifecycleSource &
   RebuildCatalog &
   BucketMoves;
 
@@ -62,6 +65,7 @@ export async function openCatalog(open: OpenCatalog): Promise<PostgresCatalog> {
     ...openBucketMoves(directories, o, shares),
     ...openRebuild(directories),
     ...openNameSource(directories, accounts),
+    ...openLifecycle(directories),
     async close() {
       closeLookup();
       directories.close();

@@ -10,6 +10,13 @@ import type { Catalog } from '../ddm/catalog.ts';
 import type { NodeClient } from '../nodes/protocol.ts';
 import type { ConditionView } from '../twin/condition.ts';
 import type { Topology } from '../twin/topology.ts';
+import {
+  applyLifecycles,
+  type LifecycleJobCounts,
+  type LifecycleOptions,
+  lifecyclePollMs,
+  newLifecycleCounts,
+} from './lifecycle/lifecycle.ts';
 import { type LoopCounts, startLoop } from './loop.ts';
 import {
   feedNames,
@@ -55,6 +62,8 @@ export interface JobsOptions {
   readonly view?: Pick<ConditionView, 'stateOf' | 'epochOf'>;
   /** Records of names on the nodes; absent: none are kept. */
   readonly names?: Omit<NameRecordsOptions, 'clock' | 'log' | 'keepUnnamedMs'>;
+  /** Lifecycle rules of buckets; absent: they are not applied. */
+  readonly lifecycle?: Omit<LifecycleOptions, 'clock' | 'random' | 'log'>;
   /** Repair and resync, where replicas may be missing; the rest of their options is taken from here. */
   readonly replication?: Omit<ReplicationOptions, 'clock' | 'random' | 'log' | 'intentMs' | 'pendingGraceMs'>;
 }
@@ -65,6 +74,7 @@ export interface JobsProgress {
 }
 export interface Jobs {
   names(): Readonly<NameRecordsCounts & LoopCounts> | null;
+  lifecycle(): Readonly<LifecycleJobCounts & LoopCounts> | null;
   progress(): JobsProgress;
   readonly replication: Replication | null;
   /** Waits for the runs under way; they end at their next step. */
@@ -111,7 +121,18 @@ export function startJobs(options: JobsOptions): Jobs {
       run: (signal) => feedNames({ ...names, clock, log, keepUnnamedMs }, nameMemory, nameCounts, signal),
       ...{ clock, random, log },
     });
+  const { lifecycle } = options;
+  const lifecycleCounts = newLifecycleCounts();
+  const lifecycleLoop =
+    lifecycle &&
+    startLoop({
+      name: 'lifecycle',
+      intervalMs: lifecyclePollMs(lifecycle.terms.dayMs),
+      run: (signal) => applyLifecycles({ ...lifecycle, clock, random, log }, lifecycleCounts, signal),
+      ...{ clock, random, log },
+    });
   return {
+    lifecycle: () => (lifecycleLoop ? { ...lifecycleCounts, ...lifecycleLoop.counts } : null),
     names: () => (namesLoop ? { ...nameCounts, ...namesLoop.counts } : null),
     replication,
     progress: () => ({
@@ -119,7 +140,8 @@ export function startJobs(options: JobsOptions): Jobs {
       reclaim: { ...reclaimCounts, ...reclaimLoop.counts },
     }),
     close: async () => {
-      await Promise.all([reapLoop.close(), reclaimLoop.close(), namesLoop?.close(), replication?.close()]);
+      const loops = [reapLoop, reclaimLoop, namesLoop, lifecycleLoop, replication];
+      await Promise.all(loops.map((loop) => loop?.close()));
     },
   };
 }

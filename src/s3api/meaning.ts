@@ -3,6 +3,7 @@
  * silence. What names the default is accepted. One check for every operation, before its body is read.
  */
 import type { Bucket } from '../ddm/catalog.ts';
+import { STORAGE_CLASSES, UNSUPPORTED_CLASSES } from '../lifecycle/classes.ts';
 import { isEncryptionHeader, takesEncryptionHeader } from './encryption/headers.ts';
 import { S3Error } from './errors.ts';
 import type { OperationRow } from './operation.ts';
@@ -12,6 +13,8 @@ export interface MeaningRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly query: ReadonlyMap<string, string>;
   readonly bucket: Bucket | null;
+  /** Those that are declared; default: STORAGE_CLASSES. */
+  readonly storageClasses?: readonly string[];
 }
 
 const CANNED_ACLS: ReadonlySet<string> = new Set([
@@ -23,10 +26,6 @@ const CANNED_ACLS: ReadonlySet<string> = new Set([
   'log-delivery-write',
 ]);
 const DEFAULT_ACLS: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
-const STORAGE_CLASSES: ReadonlySet<string> = new Set(
-  `REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW
-   EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP`.split(/\s+/),
-);
 const OWNERSHIPS: ReadonlySet<string> = new Set(['BucketOwnerPreferred', 'ObjectWriter']);
 const REFUSED_PREFIXES = ['x-amz-grant-'] as const;
 const REFUSED_HEADERS: ReadonlySet<string> = new Set([
@@ -59,7 +58,7 @@ export function checkMeaning(request: MeaningRequest): void {
     if (name.startsWith(LOCK_PREFIX) && !TAKES_LOCKS.has(request.operation.name)) throw notImplemented(name);
   }
   checkChoice(headers, 'x-amz-acl', DEFAULT_ACLS, CANNED_ACLS);
-  checkStorageClass(headers);
+  checkStorageClass(request);
   checkVersionId(request);
   if (request.operation.name === 'CreateBucket') checkCreateBucket(headers);
 }
@@ -80,10 +79,10 @@ function checkChoice(
   throw new S3Error('InvalidArgument', { fields: { ArgumentName: name, ArgumentValue: value } });
 }
 
-function checkStorageClass(headers: MeaningRequest['headers']): void {
+function checkStorageClass({ headers, storageClasses = STORAGE_CLASSES }: MeaningRequest): void {
   const value = headers['x-amz-storage-class'];
-  if (value === undefined || value === 'STANDARD') return;
-  if (STORAGE_CLASSES.has(value)) throw notImplemented('x-amz-storage-class');
+  if (value === undefined || storageClasses.includes(value)) return;
+  if (UNSUPPORTED_CLASSES.has(value)) throw notImplemented('x-amz-storage-class');
   throw new S3Error('InvalidStorageClass', { fields: { StorageClassRequested: value } });
 }
 

@@ -117,6 +117,8 @@ export interface Services {
   readonly webhooks?: ReadonlySet<string>;
   /** Absent: nothing can be encrypted here, and who asks for it is told so. */
   readonly encryption?: EncryptionService;
+  /** Storage classes that are declared, from the warmest to the coldest; default: STORAGE_CLASSES. */
+  readonly storageClasses?: readonly string[];
 }
 
 export interface OperationContext {

@@ -116,7 +116,14 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
   const afterBody = operation.bodyFacts !== undefined && mayDependOnBody(principal, bucket);
   if (!afterBody) await admit(asking, {});
   if (!operation.run) throw notImplemented(operation.name);
-  checkMeaning({ operation, headers, query: target.query, bucket });
+  const { storageClasses } = o.services;
+  checkMeaning({
+    operation,
+    headers,
+    query: target.query,
+    bucket,
+    ...(storageClasses && { storageClasses }),
+  });
   const reading: BodyReading = {
     signal,
     onFirstRead: continuer(req, res),

@@ -7,6 +7,7 @@ import { getBucketAcl, getObjectAcl, putBucketAcl, putObjectAcl } from './ops/ac
 
 import { deleteBucketCors, getBucketCors, putBucketCors } from './ops/bucket-cors.ts';
 import { deleteBucketEncryption, getBucketEncryption, putBucketEncryption } from './ops/bucket-encryption.ts';
+import { deleteBucketLifecycle, getBucketLifecycle, putBucketLifecycle } from './ops/bucket-lifecycle.ts';
 import { getBucketNotification, putBucketNotification } from './ops/bucket-notification.ts';
 import {
   deleteBucketPolicy,
@@ -14,7 +15,6 @@ import {
   getBucketPolicyStatus,
   putBucketPolicy,
 } from './ops/bucket-policy.ts';
-
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
@@ -66,6 +66,9 @@ export const OPERATIONS: readonly OperationRow[] = [
   getBucketEncryption,
   putBucketEncryption,
   deleteBucketEncryption,
+  getBucketLifecycle,
+  putBucketLifecycle,
+  deleteBucketLifecycle,
   getObjectLockConfiguration,
   putObjectLockConfiguration,
   putBucketPolicy,

@@ -167,6 +167,15 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       leaseMs: settings.nameLeaseMs,
       tombstoneMs: settings.tombstoneMs,
     },
+    lifecycle: {
+      ...{ source: catalog, catalog, owner: self, isOurs: () => known.isUsable },
+      terms: {
+        classes: settings.storageClasses,
+        transitionMinimumBytes: settings.transitionMinimumBytes,
+        dayMs: settings.lifecycleDayMs ?? null,
+      },
+      settings: { actionsPerSecond: settings.lifecycleActionsPerSecond },
+    },
     replication: {
       ...{ catalog, clients, topology, view: conditions.view, owner: self, settings: settings.replication },
       isBusy: () => underWay() > 0,
@@ -200,7 +209,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     '--listen',
     createS3Server({
       services: {
-        ...{ catalog, dosm, clock, region: gateway.region },
+        ...{ catalog, dosm, clock, region: gateway.region, storageClasses: settings.storageClasses },
         encryption: encryptionService(keyring, settings.encryption),
       },
       readers: createRequestReaders({
@@ -237,6 +246,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       conditions: conditions.view,
       notAdmitted: (member) => conditions.monitor.notAdmitted(member),
       failover: conditions.failover,
+      lifecycle: jobs.lifecycle,
       replication: openReplication({ catalog, clients, conditions: conditions.view, clock, jobs }),
       pairs: createPairsService({
         ...{ catalog, topology, clients, clock, add: pairs.add, refresh: pairs.refresh },

@@ -18,6 +18,7 @@ import { S3Error } from '../errors.ts';
 import type { OperationContext } from '../operation.ts';
 import { checksumHeaders, wantsChecksum } from './checksums.ts';
 import { decideRead, rangeStillHolds, readConditions } from './conditions.ts';
+import { expirationHeader } from './lifecycle-headers.ts';
 import { type ByteRange, decideRange, invalidRange } from './ranges.ts';
 import {
   objectHeaders,
@@ -82,6 +83,7 @@ async function choose(ctx: OperationContext, version: ObjectVersion): Promise<Ch
   const headers = {
     ...objectHeaders(bucket, version),
     ...encryptionHeaders(version.encryption, ctx.headers),
+    ...(version.isLatest && expirationHeader(bucket, version)),
     ...overrides,
   };
   const partNumber = ctx.query.get('partNumber');

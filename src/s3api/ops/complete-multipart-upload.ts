@@ -21,6 +21,7 @@ import { causeOf } from '../objects/cause.ts';
 import { checksumTags } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
 import { writeCondition } from '../objects/conditions.ts';
+import { expirationHeader } from '../objects/lifecycle-headers.ts';
 import { newVersionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
 import { uploadIdOf } from '../objects/uploads.ts';
@@ -78,7 +79,9 @@ async function complete(
     ...(checksum === undefined ? {} : { checksum }),
   });
   const done = settle(outcome, (reason) => refusalError(ctx, reason));
-  return answer(ctx, done, checksum, upload.attributes.encryption);
+  const { tags, encryption } = upload.attributes;
+  const object = { key: ctx.key, size, tags, lastModified: done.lastModified };
+  return answer(ctx, done, checksum, encryption, object);
 }
 
 /** As S3: the client's key is wanted where a checksum was, else only right where it is given. @throws {S3Error} InvalidRequest */
@@ -100,7 +103,7 @@ async function repeated(ctx: OperationContext, common: Common): Promise<XmlAnswe
   );
   const version = await catalog.findVersion(common.bucketId, ctx.key, done.versionId);
   const same = version?.etag === done.etag ? version : undefined;
-  return answer(ctx, done, same?.checksum, same?.encryption);
+  return answer(ctx, done, same?.checksum, same?.encryption, same?.isLatest ? same : undefined);
 }
 
 function answer(
@@ -108,9 +111,14 @@ function answer(
   done: { readonly versionId: string; readonly etag: string },
   checksum: ObjectChecksum | undefined,
   encryption: unknown,
+  object: Parameters<typeof expirationHeader>[1] | undefined,
 ): XmlAnswer {
   return {
-    headers: { ...newVersionHeaders(done.versionId), ...completedHeaders(encryption, ctx.headers) },
+    headers: {
+      ...newVersionHeaders(done.versionId),
+      ...completedHeaders(encryption, ctx.headers),
+      ...(object && expirationHeader(ctx.bucket!, object)),
+    },
     body: xmlDocument(
       'CompleteMultipartUploadResult',
       tag('Location', locationOf(ctx)) +

@@ -28,6 +28,7 @@ import {
   requireCopySize,
   whileReplaced,
 } from '../objects/copying.ts';
+import { expirationHeader } from '../objects/lifecycle-headers.ts';
 import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
@@ -97,6 +98,11 @@ async function copy(
     headers: {
       ...newVersionHeaders(done.versionId),
       ...newEncryptionHeaders(encryption?.envelope, ctx.headers),
+      ...expirationHeader(ctx.bucket!, {
+        ...put,
+        tags: put.attributes.tags,
+        lastModified: done.lastModified,
+      }),
       'x-amz-copy-source-version-id': versionHeaders(source.bucket, source.version.versionId)[
         'x-amz-version-id'
       ],

@@ -3,6 +3,7 @@ import { newWriteId } from '../../base/ids.ts';
 import { envelopeAttribute, newEncryption, newEncryptionHeaders } from '../encryption/object-encryption.ts';
 import { uploadChecksum } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
+import { abortHeaders } from '../objects/lifecycle-headers.ts';
 import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
@@ -44,6 +45,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
       'x-amz-checksum-algorithm': checksum.checksumAlgorithm,
       'x-amz-checksum-type': checksum.checksumType,
       ...newEncryptionHeaders(encryption?.envelope, ctx.headers),
+      ...abortHeaders(ctx.bucket!, upload),
     },
     body: xmlDocument(
       'InitiateMultipartUploadResult',

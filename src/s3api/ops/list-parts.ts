@@ -2,6 +2,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { Upload, UploadPart } from '../../ddm/catalog.ts';
 import { checksumTag } from '../objects/checksums.ts';
+import { abortHeaders } from '../objects/lifecycle-headers.ts';
 import { countOf, requireUpload } from '../objects/uploads.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { loadOwners, ownerXml } from '../owners.ts';
@@ -48,7 +49,8 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     tag('ChecksumAlgorithm', upload.checksumAlgorithm),
     tag('ChecksumType', upload.checksumType),
   ];
-  return { status: 200, body: xmlDocument('ListPartsResult', inner.join('')) };
+  const headers = abortHeaders(ctx.bucket!, upload);
+  return { status: 200, headers, body: xmlDocument('ListPartsResult', inner.join('')) };
 }
 
 function partXml(upload: Upload, part: UploadPart): string {

@@ -41,12 +41,6 @@ const noneNamed = (name: string, subresource: string, permission: string): Opera
 });
 
 export const NOT_SET: readonly OperationRow[] = [
-  missing(
-    'GetBucketLifecycleConfiguration',
-    'lifecycle',
-    's3:GetLifecycleConfiguration',
-    'NoSuchLifecycleConfiguration',
-  ),
   missing('GetBucketWebsite', 'website', 's3:GetBucketWebsite', 'NoSuchWebsiteConfiguration'),
   missing(
     'GetBucketOwnershipControls',

@@ -9,6 +9,7 @@ import { causeOf } from '../objects/cause.ts';
 import { checksumHeaders, DEFAULT_ALGORITHM } from '../objects/checksums.ts';
 import { commitBytes, refusalError, writeBytes } from '../objects/commits.ts';
 import { refuseEarly, writeCondition } from '../objects/conditions.ts';
+import { expirationHeader } from '../objects/lifecycle-headers.ts';
 import { requestedLocks, requireChecksumOfLocked } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
 import { ownerOf } from '../objects/owner.ts';
@@ -70,6 +71,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
       ...checksumHeaders(checksum),
       ...newEncryptionHeaders(encryption?.envelope, ctx.headers),
       ...newVersionHeaders(done.versionId),
+      ...expirationHeader(bucket, { ...put, tags: attributes.tags, lastModified: done.lastModified }),
     },
   };
 }

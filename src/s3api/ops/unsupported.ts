@@ -56,8 +56,6 @@ const BUCKET: readonly Line[] = [
   ],
   ['PutBucketInventoryConfiguration', 'PUT', 'inventory', 's3:PutInventoryConfiguration'],
   ['DeleteBucketInventoryConfiguration', 'DELETE', 'inventory', 's3:PutInventoryConfiguration'],
-  ['PutBucketLifecycleConfiguration', 'PUT', 'lifecycle', 's3:PutLifecycleConfiguration'],
-  ['DeleteBucketLifecycle', 'DELETE', 'lifecycle', 's3:PutLifecycleConfiguration'],
   ['PutBucketLogging', 'PUT', 'logging'],
   [
     'GetBucketMetadataConfiguration',

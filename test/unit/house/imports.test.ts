@@ -16,23 +16,28 @@ const CATALOG_INTERFACE = [
   'ddm/name-source.ts',
   'ddm/notification-config.ts',
   'ddm/notification-queue.ts',
+  'ddm/lifecycle-source.ts',
 ];
 const NODE_PROTOCOL = ['nodes/protocol.ts', 'nodes/names-protocol.ts', 'nodes/digest-tree.ts'];
 
 const RULES: Readonly<Record<string, Rule>> = {
   base: { values: [] },
+  lifecycle: { values: ['base'] },
   twin: { values: ['base'] },
   nodes: { values: ['base', 'twin'] },
   identity: { values: ['base'], types: ['ddm'] },
   ddm: { values: ['base', 'twin'] },
   dosm: { values: ['base', 'twin', ...NODE_PROTOCOL], types: ['ddm'] },
-  s3api: { values: ['base', 'identity', 'dosm', ...CATALOG_INTERFACE] },
-  jobs: { values: ['base', 'dosm', ...CATALOG_INTERFACE, ...NODE_PROTOCOL], types: ['twin', 'nodes'] },
+  s3api: { values: ['base', 'lifecycle', 'identity', 'dosm', ...CATALOG_INTERFACE] },
+  jobs: {
+    values: ['base', 'lifecycle', 'dosm', ...CATALOG_INTERFACE, ...NODE_PROTOCOL],
+    types: ['twin', 'nodes'],
+  },
   admin: { values: ['base', 'ddm', 'dosm', 'twin', 'identity'], types: ['nodes'] },
   cli: { values: ['base', 'identity', 'config.ts', 'admin/api.ts'], types: ['admin', 'twin', 'ddm'] },
   'config.ts': { values: ['base', 'twin', 'settings.ts', 'external-directories.ts'] },
   'external-directories.ts': { values: ['base', 'twin'] },
-  'settings.ts': { values: ['base', 'twin'] },
+  'settings.ts': { values: ['base', 'lifecycle', 'twin'] },
 };
 /** The rooms that wire the others together. */
 const WIRING = ['cli.ts', 'launcher'];

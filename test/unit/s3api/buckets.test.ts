@@ -214,7 +214,7 @@ describe('what is not supported', () => {
     }
     assert.equal(await ask('POST', '/mine/k?restore', { body: '<X/>' }), '501 NotImplemented');
     assert.equal(await ask('PUT', '/mine?website', { body: '{}' }), '501 NotImplemented');
-    assert.equal(await ask('DELETE', '/mine?lifecycle'), '501 NotImplemented');
+    assert.equal(await ask('DELETE', '/mine?replication'), '501 NotImplemented');
     assert.equal((await front.request('GET', '/mine/k')).text, 'hello');
   });
 
@@ -240,6 +240,7 @@ describe('what is not supported', () => {
       ['x-amz-acl', 'private'],
       ['x-amz-acl', 'bucket-owner-full-control'],
       ['x-amz-storage-class', 'STANDARD'],
+      ['x-amz-storage-class', 'STANDARD_IA'],
       ['x-amz-request-payer', 'requester'],
       ['x-amz-website-redirect-location', '/x'],
     ] as const)

@@ -1,0 +1,1 @@
+SELECT antipode.apply_lifecycle($1, $2, $3::jsonb->'actions') AS answer

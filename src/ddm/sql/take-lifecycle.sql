@@ -1,0 +1,1 @@
+SELECT antipode.take_lifecycle($1, $2) AS answer
