@@ -34,6 +34,8 @@ export interface Verdict {
   readonly decision: 'allow' | 'deny';
   /** For the log of decisions, never for clients. */
   readonly why: string;
+  /** Somebody wrote down that it is denied. */
+  readonly denied?: true;
 }
 
 const allow = (why: string): Verdict => ({ decision: 'allow', why });
@@ -53,7 +55,7 @@ export async function authorize(question: AccessQuestion): Promise<Verdict> {
   }
   const said =
     policy === null && identity === undefined ? NOTHING_SAID : await ask(question, policy, identity);
-  if (said.denied !== null) return deny(said.denied);
+  if (said.denied !== null) return { ...deny(said.denied), denied: true };
   const identityAllows = principal.kind === 'account' && (identity === undefined || said.identity);
   if (bucket === null)
     return identityAllows ? allow('an account') : deny('no policy of the identity allows it');

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import type { Bucket } from '../ddm/catalog.ts';
 import type { FormSigner, FormValues } from '../identity/authenticate-form.ts';
 import type { Authenticated, Principal, SignedRequest } from '../identity/types.ts';
-import { Access, findBucket } from './access/access.ts';
+import { Access, type Asked, findBucket } from './access/access.ts';
 import { actionsOf } from './access/actions.ts';
 import { originOf, type RequestOrigin } from './access/origin.ts';
 import type { ProxyRules } from './access/proxies.ts';
@@ -254,8 +254,11 @@ async function admit(asking: Asking, facts: BodyFacts): Promise<void> {
   if (!operation.run && principal.kind === 'anonymous') return;
   const versionId = operation.target === 'object' ? target.query.get('versionId') : undefined;
   const more = { ...facts, ...(versionId !== undefined && { versionId }) };
-  for (const action of actionsOf(operation, headers, target.query))
-    await access.require({ action, bucket, bucketName: target.bucket, key: target.key, more });
+  const reading =
+    operation.target === 'object' && (operation.method === 'GET' || operation.method === 'HEAD');
+  const ask = (asked: Asked) => (reading ? access.requireReading(asked) : access.require(asked));
+  for (const action of actionsOf(operation, headers, target.query, bucket?.owner ?? ''))
+    await ask({ action, bucket, bucketName: target.bucket, key: target.key, more });
 }
 
 function joinedHeaders(req: IncomingMessage): Record<string, string | undefined> {

@@ -5,7 +5,7 @@
 import type { Logger } from 'pino';
 import type { Bucket } from '../../ddm/catalog.ts';
 import type { Principal } from '../../identity/types.ts';
-import { type AccessQuestion, authorize } from '../authorize.ts';
+import { type AccessQuestion, authorize, type Verdict } from '../authorize.ts';
 import { requireBucketName } from '../bucket-names.ts';
 import { S3Error } from '../errors.ts';
 import type { AuthorizeMore, Services } from '../operation.ts';
@@ -37,17 +37,46 @@ export class Access {
     if (!(await this.allows(asked))) throw new S3Error('AccessDenied');
   }
 
-  async allows(asked: Asked): Promise<boolean> {
-    const { log } = this.#o;
+  /**
+   * As {@link require}, for reads of an object: who may list the bucket is told that the object is not there, also where it
+   * could not be read.
+   * @throws {S3Error} AccessDenied, NoSuchKey
+   */
+  async requireReading(asked: Asked): Promise<void> {
     const question = this.#questionOf(asked);
-    const { decision, why } = await authorize(question);
-    if (decision === 'allow') return true;
+    const verdict = await this.#ask(question);
+    if (verdict.decision === 'allow') return;
+    const { bucket, bucketName, key, versionId } = question;
+    const listing = {
+      action: 's3:ListBucket',
+      bucket,
+      bucketName,
+      key: '',
+      more: { body: { 's3:prefix': key } },
+    };
+    if (!verdict.denied && versionId === undefined && (await this.allows(listing))) {
+      const version = await question.findObject();
+      if (version === null || version.isDeleteMarker)
+        throw new S3Error('NoSuchKey', { fields: { Key: key } });
+    }
+    throw new S3Error('AccessDenied');
+  }
+
+  async allows(asked: Asked): Promise<boolean> {
+    return (await this.#ask(this.#questionOf(asked))).decision === 'allow';
+  }
+
+  async #ask(question: AccessQuestion): Promise<Verdict> {
+    const { log } = this.#o;
+    const verdict = await authorize(question);
+    const { decision, why } = verdict;
+    if (decision === 'allow') return verdict;
     const { action, bucketName, key, versionId } = question;
     log.debug(
       { action, bucket: bucketName, key, versionId, principal: principalArn(question.principal), why },
       'refused',
     );
-    return false;
+    return verdict;
   }
 
   #questionOf({ action, bucket, bucketName, key, more = {} }: Asked): AccessQuestion {

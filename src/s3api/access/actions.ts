@@ -36,41 +36,50 @@ const LOOKS_FIRST: ReadonlySet<string> = new Set([
 export const versioned = (action: string, versionId: string | undefined): string =>
   versionId === undefined ? action : (VERSIONED[action] ?? action);
 
-/** @returns at least one; all of them must be allowed */
+/** @param bucketOwner '' for a bucket that is yet to be @returns at least one; all of them must be allowed */
 export function actionsOf(
   operation: Pick<OperationRow, 'name' | 'permission' | 'target'>,
   headers: Headers,
   query: ReadonlyMap<string, string>,
+  bucketOwner: string,
 ): string[] {
   const { name, permission, target } = operation;
   const versionId = target === 'object' ? query.get('versionId') : undefined;
   const actions = [permission, ...(BESIDE[name] ?? [])].map((action) => versioned(action, versionId));
-  if (MAKES_OBJECTS.has(name)) actions.push(...beside(headers));
+  if (MAKES_OBJECTS.has(name)) actions.push(...beside(headers, bucketOwner));
   if (LOOKS_FIRST.has(name) && headers['if-match'] !== undefined) actions.push('s3:GetObject');
   if (name === 'CreateBucket') actions.push(...besideNewBucket(headers));
   return actions;
 }
 
 /** What the headers of a request that makes an object ask for, each with a permission of its own; locks: objects/locks.ts. */
-function beside(headers: Headers): string[] {
+function beside(headers: Headers, bucketOwner: string): string[] {
   const actions: string[] = [];
   if (headers['x-amz-tagging']) actions.push('s3:PutObjectTagging');
-  if (setsAcl(headers)) actions.push('s3:PutObjectAcl');
+  if (givesAway(headers, bucketOwner)) actions.push('s3:PutObjectAcl');
   return actions;
 }
 
 function besideNewBucket(headers: Headers): string[] {
   const actions: string[] = [];
-  if (setsAcl(headers)) actions.push('s3:PutBucketAcl');
+  if (givesAway(headers, '')) actions.push('s3:PutBucketAcl');
   if (headers['x-amz-object-ownership'] !== undefined) actions.push('s3:PutBucketOwnershipControls');
   if (headers['x-amz-bucket-object-lock-enabled']?.toLowerCase() === 'true')
     actions.push('s3:PutBucketObjectLockConfiguration', 's3:PutBucketVersioning');
   return actions;
 }
 
-/** The list that everything has without being asked needs no permission. */
-function setsAcl(headers: Headers): boolean {
+/** Canned lists that grant nobody anything but the owners of object and bucket. */
+const KEPT: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control', 'bucket-owner-read']);
+const GRANT = /^\s*id\s*=\s*"?([^"]*?)"?\s*$/i;
+
+/** What is granted to the bucket's owner needs no permission: policies may demand it of everybody who writes. */
+function givesAway(headers: Headers, bucketOwner: string): boolean {
   const canned = headers['x-amz-acl'];
-  if (canned !== undefined && canned !== 'private') return true;
-  return Object.keys(headers).some((name) => name.startsWith('x-amz-grant-'));
+  if (canned !== undefined && !KEPT.has(canned)) return true;
+  return Object.entries(headers).some(
+    ([name, grants]) =>
+      name.startsWith('x-amz-grant-') &&
+      grants?.split(',').some((grant) => bucketOwner === '' || GRANT.exec(grant)?.[1] !== bucketOwner),
+  );
 }
