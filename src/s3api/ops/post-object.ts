@@ -67,7 +67,7 @@ async function store(ctx: OperationContext, form: Form): Promise<OperationResult
     form: signer.signedAt === undefined ? {} : { signedAt: signer.signedAt },
   };
   const put = putContext(ctx, key, headers, as);
-  for (const action of actionsOf(putObject, headers, NO_QUERY))
+  for (const action of actionsOf(putObject, headers, NO_QUERY, ctx.bucket!.owner))
     await put.authorize(action, ctx.bucketName, key);
   checkMeaning({ operation: putObject, headers, query: NO_QUERY, bucket: ctx.bucket });
   const held = await holdFile(ctx, key, form.file(), { room, range, bytesMax: ctx.body!.length });
