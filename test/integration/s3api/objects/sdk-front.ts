@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { systemClock } from '../../../../src/base/clock.ts';
 import type { AccountId } from '../../../../src/base/ids.ts';
 import { createRequestReaders } from '../../../../src/s3api/body/readers.ts';
+import type { Services } from '../../../../src/s3api/operation.ts';
 import type { RequestReaders } from '../../../../src/s3api/run-request.ts';
 import { createS3Server } from '../../../../src/s3api/server.ts';
 import { ModelCatalog } from '../../../model/model-catalog.ts';
@@ -28,7 +29,9 @@ export interface SdkFront {
   close(): Promise<void>;
 }
 
-export async function startSdkFront(options: { readonly formSignatureV2?: boolean } = {}): Promise<SdkFront> {
+export type SdkFrontOptions = Pick<Services, 'encryption'> & { readonly formSignatureV2?: boolean };
+
+export async function startSdkFront(options: SdkFrontOptions = {}): Promise<SdkFront> {
   const catalog = new ModelCatalog();
   const dosm = new ModelDosm();
   const account = { id: 'owner' as AccountId, displayName: 'Owner', isRoot: false };
@@ -39,7 +42,10 @@ export async function startSdkFront(options: { readonly formSignatureV2?: boolea
     sealedSecret: Buffer.from(SECRET_KEY),
   });
   const server = await createS3Server({
-    services: { catalog, dosm, clock: systemClock, region: REGION },
+    services: {
+      ...{ catalog, dosm, clock: systemClock, region: REGION },
+      ...(options.encryption && { encryption: options.encryption }),
+    },
     readers: signedReaders(catalog, options),
     listen: { host: '127.0.0.1', port: 0 },
     log: pino({ level: 'silent' }),
