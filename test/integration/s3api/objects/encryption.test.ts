@@ -1,91 +1,45 @@
-/** Encryption as an SDK with default settings sees it, and as it lies below: SSE-S3, SSE-KMS, SSE-C, defaults, copies. */
+/** Encryption as an SDK with default settings sees it, and as it lies below: SSE-S3, SSE-KMS, SSE-C. */
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
-  CreateBucketCommand,
   CreateMultipartUploadCommand,
-  DeleteBucketEncryptionCommand,
-  GetBucketEncryptionCommand,
   GetObjectAttributesCommand,
-  GetObjectCommand,
-  type GetObjectCommandInput,
   HeadObjectCommand,
-  PutBucketEncryptionCommand,
-  PutObjectCommand,
   type S3Client,
-  type ServerSideEncryptionByDefault,
   UploadPartCommand,
-  UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { LIMITS } from '../../../../src/base/limits.ts';
-import type { Envelope } from '../../../../src/identity/envelope.ts';
-import { createMasterKey } from '../../../../src/identity/secret-box.ts';
-import { fails, type SdkFront, startSdkFront } from './sdk-front.ts';
+import {
+  ARN,
+  BODY,
+  Bucket,
+  customer,
+  KEY_A,
+  KEY_B,
+  type Kit,
+  MIB,
+  md5,
+  readArgs,
+  sourceCustomer,
+  startKit,
+  WAYS,
+} from './encryption-kit.ts';
+import { fails } from './sdk-front.ts';
 
-const MIB = 1024 * 1024;
-const Bucket = 'bucket';
-const ARN = 'arn:aws:kms:us-east-1:111122223333:key/key-2';
-const master = createMasterKey(randomBytes(32));
-const keyring = {
-  ...{ master, masters: [master] },
-  kms: new Map(['key-1', 'key-2'].map((id) => [id, createMasterKey(randomBytes(32))])),
-};
-const md5 = (bytes: Buffer, encoding: 'hex' | 'base64' = 'hex') =>
-  createHash('md5').update(bytes).digest(encoding);
-const customer = (key: Buffer) => ({
-  SSECustomerAlgorithm: 'AES256',
-  SSECustomerKey: key.toString('base64'),
-  SSECustomerKeyMD5: md5(key, 'base64'),
-});
-const sourceCustomer = (key: Buffer) => ({
-  CopySourceSSECustomerAlgorithm: 'AES256',
-  CopySourceSSECustomerKey: key.toString('base64'),
-  CopySourceSSECustomerKeyMD5: md5(key, 'base64'),
-});
-const KEY_A = randomBytes(32);
-const KEY_B = randomBytes(32);
-/** Several chunks, and nothing in it that could stand in ciphertext by chance. */
-const BODY = Buffer.concat([Buffer.from('the plain text of an object'), randomBytes(300_000)]);
-
-const WAYS = {
-  plain: {},
-  s3: { ServerSideEncryption: 'AES256' },
-  kms: { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'key-1' },
-  c: customer(KEY_A),
-} as const;
-type Way = keyof typeof WAYS;
-const readArgs = (way: Way) => (way === 'c' ? WAYS.c : {});
-
-let front: SdkFront;
+let kit: Kit;
 let s3: S3Client;
 before(async () => {
-  front = await startSdkFront({ encryption: { keyring } });
-  s3 = front.s3;
-  await s3.send(new CreateBucketCommand({ Bucket }));
+  kit = await startKit();
+  s3 = kit.s3;
 });
-after(() => front.close());
-
-const put = (Key: string, more: object = {}, Body: Buffer | string = BODY) =>
-  s3.send(new PutObjectCommand({ Bucket, Key, Body, ...more }));
-const get = async (Key: string, more: Partial<GetObjectCommandInput> = {}) => {
-  const got = await s3.send(new GetObjectCommand({ Bucket, Key, ...more }));
-  return { got, bytes: Buffer.from(await got.Body!.transformToByteArray()) };
-};
-const envelopeIn = async (key: string): Promise<Envelope | undefined> => {
-  const bucket = await front.catalog.findBucket(Bucket);
-  return (await front.catalog.findVersion(bucket!.id, key))?.encryption as Envelope | undefined;
-};
-const blobsOf = async (key: string) => {
-  const bucket = await front.catalog.findBucket(Bucket);
-  const { content } = (await front.catalog.findVersion(bucket!.id, key))!;
-  if (content.kind === 'blob') return [front.dosm.blobs.get(content.blob.id)!];
-  if (content.kind === 'empty') return [];
-  const parts = await front.catalog.readManifest(bucket!.id, content.manifestId);
-  return parts.map((part) => front.dosm.blobs.get(part.blob!.id)!);
-};
+after(() => kit.front.close());
+const put = (...args: Parameters<Kit['put']>) => kit.put(...args);
+const get = (...args: Parameters<Kit['get']>) => kit.get(...args);
+const envelopeIn = (key: string) => kit.envelopeIn(key);
+const blobsOf = (key: string) => kit.blobsOf(key);
 
 describe('an encrypted object', () => {
   for (const way of ['s3', 'kms', 'c'] as const) {
@@ -281,125 +235,5 @@ describe('SSE-KMS', () => {
       501,
       'NotImplemented',
     );
-  });
-});
-
-describe('copies between all ways of encryption', () => {
-  for (const from of ['plain', 's3', 'kms', 'c'] as const)
-    for (const to of ['plain', 's3', 'kms', 'c'] as const)
-      it(`${from} → ${to}`, async () => {
-        const Key = `${from}-to-${to}`;
-        await put(`${from}-source`, WAYS[from]);
-        const source = {
-          CopySource: `${Bucket}/${from}-source`,
-          ...(from === 'c' ? sourceCustomer(KEY_A) : {}),
-        };
-        const target = to === 'c' ? customer(from === 'c' ? KEY_B : KEY_A) : WAYS[to];
-        const reading = to === 'c' ? (target as ReturnType<typeof customer>) : {};
-        const copied = await s3.send(new CopyObjectCommand({ Bucket, Key, ...source, ...target }));
-        const { got, bytes } = await get(Key, reading);
-        assert.ok(bytes.equals(BODY));
-        assert.equal(got.ETag, copied.CopyObjectResult?.ETag);
-        assert.equal(got.ETag === `"${md5(BODY)}"`, to === 'plain' || to === 's3');
-        assert.equal(got.ServerSideEncryption, to === 's3' ? 'AES256' : to === 'kms' ? 'aws:kms' : undefined);
-        const ids = async (key: string) => (await blobsOf(key)).map(({ ref }) => ref.id).join();
-        const shared = (await ids(Key)) === (await ids(`${from}-source`));
-        assert.equal(shared, from === to && to !== 'c', 'bytes are shared where the key is the same');
-
-        const created = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key, ...target }));
-        const upload = { Bucket, Key, UploadId: created.UploadId };
-        const part = await s3.send(
-          new UploadPartCopyCommand({
-            ...upload,
-            PartNumber: 7,
-            ...source,
-            ...reading,
-            CopySourceRange: 'bytes=100-290099',
-          }),
-        );
-        assert.equal(part.ServerSideEncryption, got.ServerSideEncryption);
-        const { ETag, ChecksumCRC32 } = part.CopyPartResult!;
-        const MultipartUpload = { Parts: [{ PartNumber: 7, ETag, ChecksumCRC32 }] };
-        await s3.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload, ...reading }));
-        assert.ok((await get(Key, reading)).bytes.equals(BODY.subarray(100, 290_100)));
-      });
-
-  it("share the bytes under the same client's key, and of multipart objects", async () => {
-    const Key = 'c-copy';
-    await s3.send(
-      new CopyObjectCommand({
-        Bucket,
-        Key,
-        CopySource: `${Bucket}/c-parts`,
-        ...sourceCustomer(KEY_A),
-        ...WAYS.c,
-      }),
-    );
-    const first = (await blobsOf('c-parts')).map(({ ref }) => ref.id);
-    assert.deepEqual(
-      (await blobsOf(Key)).map(({ ref }) => ref.id),
-      first,
-    );
-    const [one, two] = [await get('c-parts', WAYS.c), await get(Key, WAYS.c)];
-    assert.ok(one.bytes.equals(two.bytes));
-  });
-
-  it('onto itself may change the encryption alone', async () => {
-    await put('self');
-    const self = { Bucket, Key: 'self', CopySource: `${Bucket}/self` };
-    await fails(s3.send(new CopyObjectCommand(self)), 400, 'InvalidRequest');
-    await s3.send(new CopyObjectCommand({ ...self, ServerSideEncryption: 'AES256' }));
-    const { got, bytes } = await get('self');
-    assert.equal(got.ServerSideEncryption, 'AES256');
-    assert.ok(bytes.equals(BODY));
-  });
-});
-
-describe("a bucket's default encryption", () => {
-  const set = (byDefault: ServerSideEncryptionByDefault, more: object = {}) =>
-    s3.send(
-      new PutBucketEncryptionCommand({
-        Bucket,
-        ServerSideEncryptionConfiguration: {
-          Rules: [{ ApplyServerSideEncryptionByDefault: byDefault, ...more }],
-        },
-      }),
-    );
-
-  it('is not there at first, holds for what says nothing, and goes again', async () => {
-    const read = () => s3.send(new GetBucketEncryptionCommand({ Bucket }));
-    await fails(read(), 404, 'ServerSideEncryptionConfigurationNotFoundError');
-    await set({ SSEAlgorithm: 'aws:kms', KMSMasterKeyID: 'key-2' }, { BucketKeyEnabled: true });
-    assert.deepEqual((await read()).ServerSideEncryptionConfiguration?.Rules, [
-      {
-        ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: 'key-2' },
-        BucketKeyEnabled: true,
-      },
-    ]);
-    const answer = await put('default');
-    assert.deepEqual(
-      [answer.ServerSideEncryption, answer.SSEKMSKeyId, answer.BucketKeyEnabled],
-      ['aws:kms', 'key-2', true],
-    );
-    assert.ok((await get('default')).bytes.equals(BODY));
-    assert.equal((await put('asked', WAYS.s3)).ServerSideEncryption, 'AES256');
-    await set({ SSEAlgorithm: 'AES256' });
-    assert.equal((await put('default')).ServerSideEncryption, 'AES256');
-    await s3.send(new DeleteBucketEncryptionCommand({ Bucket }));
-    await fails(read(), 404, 'ServerSideEncryptionConfigurationNotFoundError');
-    assert.equal((await put('default')).ServerSideEncryption, undefined);
-  });
-
-  it("may forbid clients' keys", async () => {
-    await set({ SSEAlgorithm: 'AES256' }, { BlockedEncryptionTypes: { EncryptionType: ['SSE-C'] } });
-    await fails(put('x', WAYS.c), 403, 'AccessDenied');
-    assert.ok((await get('mine', WAYS.c)).bytes.equals(BODY));
-    await s3.send(new DeleteBucketEncryptionCommand({ Bucket }));
-  });
-
-  it('refuses what is none', async () => {
-    await fails(set({ SSEAlgorithm: 'AES256', KMSMasterKeyID: 'key-1' }), 400, 'InvalidArgument');
-    await fails(set({ SSEAlgorithm: 'aws:kms:dsse' }), 501, 'NotImplemented');
-    await fails(set({ SSEAlgorithm: 'ROT13' as 'AES256' }), 400, 'MalformedXML');
   });
 });
