@@ -2,6 +2,7 @@
 import { after, before, describe } from 'node:test';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
 import { forms } from './features/forms.ts';
+import { iam } from './features/iam.ts';
 
 /** Of the store's configuration file; what several features need stands here once. */
 const SETTINGS = {} as const;
@@ -16,4 +17,5 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   const store = (): FeatureStore => started!;
 
   forms(store);
+  iam(store);
 });
