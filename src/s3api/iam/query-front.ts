@@ -62,6 +62,8 @@ const isForm = (req: IncomingMessage): boolean =>
 interface Progress {
   action: QueryAction | null;
   accessKeyId: string | undefined;
+  /** Looked at while there is a socket. */
+  readonly origin: RequestOrigin;
 }
 
 export function createQueryFront(o: QueryFrontOptions): Pipeline {
@@ -69,7 +71,8 @@ export function createQueryFront(o: QueryFrontOptions): Pipeline {
     const requestId = randomUUID();
     const log = o.log.child({ requestId });
     const startedAt = o.services.clock.monotonic();
-    const progress: Progress = { action: null, accessKeyId: undefined };
+    const origin = originOf(req, o.proxies);
+    const progress: Progress = { action: null, accessKeyId: undefined, origin };
     res.on('error', () => {});
     res.setHeader('x-amzn-requestid', requestId);
     res.setHeader('server', 'Antipode');
@@ -103,7 +106,7 @@ async function run(
   const parameters = new Parameters(rawQuery, isForm(req) ? body.toString('latin1') : '');
   const action = actionOf(parameters);
   progress.action = action;
-  const origin = originOf(req, o.proxies);
+  const { origin } = progress;
   const signed = {
     ...{ method: req.method ?? '', rawPath: '/', rawQuery },
     headers: req.headersDistinct as Readonly<Record<string, readonly string[]>>,
@@ -225,7 +228,7 @@ function finish(
   const { status, ms, bytesOut, requestId } = f;
   o.onFinished?.({ requestId, operation, status, ms, bytesIn, bytesOut });
   const errorCode = f.error && { errorCode: f.error.code };
-  const remote = originOf(req, o.proxies).ip;
+  const remote = progress.origin.ip;
   log.info(
     { operation, accessKeyId, remote, status, ...errorCode, ms: Math.round(ms * 10) / 10, bytesIn, bytesOut },
     'request',
