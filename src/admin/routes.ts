@@ -37,6 +37,7 @@ import { parse } from './parse.ts';
 import { type RebuildService, rebuildQuery } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
 import { repairsQuery, scrubOrder } from './replication-api.ts';
+import type { Reseal } from './reseal.ts';
 import type { SqlService } from './sql.ts';
 import { newSqlLogin, sqlOrder } from './sql-api.ts';
 import type { UsageService } from './usage.ts';
@@ -50,6 +51,7 @@ export interface RouteServices {
   readonly locate: (query: LocateQuery) => Promise<LocateReport | null>;
   readonly failover: Failover;
   readonly verify?: Verify;
+  readonly reseal?: Reseal;
   readonly replication?: ReplicationService;
   readonly pairs?: PairsService;
   readonly moves?: BucketMoves;
@@ -59,7 +61,7 @@ export interface RouteServices {
 }
 
 export function adminRoutes(services: RouteServices): Router {
-  const { accounts, usage, catalog, status, locate, failover, verify, replication } = services;
+  const { accounts, usage, catalog, status, locate, failover, verify, reseal, replication } = services;
   const router = Router();
 
   router.get('/status', async (_req, res) => {
@@ -122,6 +124,8 @@ export function adminRoutes(services: RouteServices): Router {
       await sendLines(req, res, (signal) => verify({ bucket, deep: deep === '1' }, signal));
     });
   }
+
+  if (reseal) router.post('/reseal', (req, res) => sendLines(req, res, reseal));
 
   router.get('/locate', async (req, res) => {
     const { versionId, search, ...query } = parse(locateQuery, req.query);

@@ -16,6 +16,7 @@ import { type AccessKey, type Catalog, CatalogUnavailable } from '../ddm/catalog
 import type { ChangeFeed } from '../ddm/change-feed.ts';
 import type { PeopleSql } from '../ddm/people/people.ts';
 import type { NodeFinder } from '../dosm/find.ts';
+import type { Keyring } from '../identity/envelope.ts';
 import { createAccounts } from './accounts.ts';
 import { requireRoot } from './admin-auth.ts';
 import { AdminError } from './admin-error.ts';
@@ -28,6 +29,7 @@ import type { Metrics } from './metrics.ts';
 import type { PairsService } from './pairs.ts';
 import type { RebuildService } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
+import { createReseal } from './reseal.ts';
 import { adminRoutes } from './routes.ts';
 import { createSqlService } from './sql.ts';
 import { collectStatus, type MemberState, type StatusSources } from './status.ts';
@@ -61,6 +63,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly sql?: PeopleSql;
   /** Making the catalog anew from the nodes' records. */
   readonly rebuild?: RebuildService;
+  /** What seals, and what has sealed. */
+  readonly keyring?: Keyring;
   /** The change feed. */
   readonly feed?: ChangeFeed;
   readonly listen: { readonly host: string; readonly port: number };
@@ -165,6 +169,7 @@ function adminApp(options: AdminOptions): Express {
     locate,
     failover: options.failover,
     ...(options.conditions ? { verify: createVerify({ ...options, conditions: options.conditions }) } : {}),
+    ...(options.keyring ? { reseal: createReseal({ catalog, keyring: options.keyring }) } : {}),
     ...(options.replication ? { replication: options.replication } : {}),
     ...(options.pairs ? { pairs: options.pairs } : {}),
     ...(options.moves ? { moves: options.moves } : {}),

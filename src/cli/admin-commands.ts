@@ -14,6 +14,7 @@ import { locateText } from './locate-view.ts';
 import { registerPairs } from './pair-commands.ts';
 import { registerRebuild } from './rebuild-command.ts';
 import { registerReplication } from './replication-commands.ts';
+import { registerReseal } from './reseal-command.ts';
 import { parseS3Url } from './s3-url.ts';
 import { registerSql } from './sql-command.ts';
 import { createSqlLogin, deleteSqlLogin, listSqlLogins } from './sql-logins.ts';
@@ -54,6 +55,7 @@ export function registerAdminCommands(program: Command): void {
   registerUsage(program);
   registerVerify(program);
   registerRebuild(program);
+  registerReseal(program);
   registerPairs(program);
   registerSql(program);
   registerChanges(program);

@@ -15,6 +15,7 @@ const FIND_ACCESS_KEY = statement('find-access-key');
 const LIST_ACCESS_KEYS = statement('list-access-keys');
 const CREATE_ACCESS_KEY = statement('create-access-key');
 const SET_ACCESS_KEY_STATUS = statement('set-access-key-status');
+const RESEAL_ACCESS_KEY = statement('reseal-access-key');
 const DELETE_ACCESS_KEY = statement('delete-access-key');
 const FIND_ACCOUNT = statement('find-account');
 const LIST_ACCOUNTS = statement('list-accounts');
@@ -39,6 +40,7 @@ export type Accounts = Pick<
   | 'listAccessKeys'
   | 'createAccessKey'
   | 'setAccessKeyStatus'
+  | 'resealAccessKey'
   | 'deleteAccessKey'
 > &
   EntityCatalog;
@@ -140,6 +142,7 @@ export function openAccounts(directories: Directories, o: CatalogOptions): Accou
     },
 
     setAccessKeyStatus: (accessKeyId, status) => changeKey(SET_ACCESS_KEY_STATUS, [accessKeyId, status]),
+    resealAccessKey: (accessKeyId, from, to) => changeKey(RESEAL_ACCESS_KEY, [accessKeyId, from, to]),
     deleteAccessKey: (accessKeyId) => changeKey(DELETE_ACCESS_KEY, [accessKeyId]),
   };
 }

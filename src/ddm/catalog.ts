@@ -209,6 +209,8 @@ export interface Catalog extends ClusterCatalog, NamesCatalog, EntityCatalog {
     accessKeyId: string,
     status: 'active' | 'inactive',
   ): Promise<Outcome<null, 'no-such-key'>>;
+  /** The same secret, sealed under another key; refused when it is not sealed like `from` any more. */
+  resealAccessKey(accessKeyId: string, from: Buffer, to: Buffer): Promise<Outcome<null, 'no-such-key'>>;
   deleteAccessKey(accessKeyId: string): Promise<Outcome<null, 'no-such-key'>>;
 
   // Buckets. `findBucket` may be cached for at most LIMITS.settingsAgeMs; commits check the real row.

@@ -88,6 +88,10 @@ function accountsContract(kit: () => Kit): void {
       assert.equal(found?.account.isRoot, true);
       mustBeDone(await catalog.setAccessKeyStatus('AKBOB', 'inactive'));
       assert.equal((await catalog.findAccessKey('AKBOB'))?.status, 'inactive');
+      const anew = Buffer.from('sealed anew');
+      mustBeDone(await catalog.resealAccessKey('AKBOB', key.sealedSecret, anew));
+      assert.deepEqual((await catalog.findAccessKey('AKBOB'))?.sealedSecret, anew);
+      assert.equal(reasonOf(await catalog.resealAccessKey('AKBOB', key.sealedSecret, anew)), 'no-such-key');
       assert.equal((await catalog.listAccessKeys(id('bob'))).length, 1);
       mustBeDone(await catalog.deleteAccessKey('AKBOB'));
       assert.equal(await catalog.findAccessKey('AKBOB'), null);

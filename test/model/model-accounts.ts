@@ -84,6 +84,12 @@ export class ModelAccounts {
     this.#keys.set(id, { ...key, status });
     return { outcome: 'done', value: null };
   }
+  resealKey(id: string, from: Buffer, to: Buffer): Outcome<null, 'no-such-key'> {
+    const key = this.#keys.get(id);
+    if (!key?.sealedSecret.equals(from)) return { outcome: 'refused', reason: 'no-such-key' };
+    this.#keys.set(id, { ...key, sealedSecret: to });
+    return { outcome: 'done', value: null };
+  }
   deleteKey(id: string): Outcome<null, 'no-such-key'> {
     return this.#keys.delete(id)
       ? { outcome: 'done', value: null }

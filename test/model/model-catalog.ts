@@ -49,6 +49,7 @@ export class ModelCatalog extends ModelObjects implements Catalog {
   };
   listAccessKeys = async (account: AccountId) => this.#accounts.keys(account);
   createAccessKey = async (...[key]: Parameters<Catalog['createAccessKey']>) => this.#accounts.createKey(key);
+  resealAccessKey = async (id: string, from: Buffer, to: Buffer) => this.#accounts.resealKey(id, from, to);
   setAccessKeyStatus = async (id: string, status: 'active' | 'inactive') =>
     this.#accounts.setKeyStatus(id, status);
   deleteAccessKey = async (id: string) => this.#accounts.deleteKey(id);

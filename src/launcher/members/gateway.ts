@@ -265,6 +265,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
         catalogId: known.catalogId,
         onRebuilt: (replaced) => known.rebuilt(replaced),
       }),
+      keyring,
       openSecret: identity.openSecret,
       findAccessKey: adminKeys({
         ...{ catalog, master, credentials: readRootCredentials(config.secretsDir) },
