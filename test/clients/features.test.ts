@@ -3,6 +3,7 @@ import { after, before, describe } from 'node:test';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
 import { forms } from './features/forms.ts';
 import { iam } from './features/iam.ts';
+import { policies } from './features/policies.ts';
 
 /** Of the store's configuration file; what several features need stands here once. */
 const SETTINGS = {} as const;
@@ -18,4 +19,5 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
 
   forms(store);
   iam(store);
+  policies(store);
 });
