@@ -38,6 +38,7 @@ export const LIMITS = {
   corsRulesMax: 100,
   corsBytesMax: 64 * KIB,
   websiteRulesMax: 50,
+  websiteBytesMax: 128 * KIB,
   /** A form's fields before its file, values and all. */
   formFieldsBytesMax: 20_000,
   formFieldsMax: 200,

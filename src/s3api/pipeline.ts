@@ -43,6 +43,7 @@ export interface PipelineOptions {
   readonly router: Router;
   readonly domains: readonly string[];
   readonly proxies: ProxyRules;
+  readonly websiteDomains: readonly string[];
   readonly log: Logger;
   readonly hostId?: string;
   readonly slowBodyMs?: number;

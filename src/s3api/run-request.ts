@@ -10,6 +10,7 @@ import type { FormSigner, FormValues } from '../identity/authenticate-form.ts';
 import type { Authenticated, Principal, SignedRequest } from '../identity/types.ts';
 import { Access, type Asked, findBucket } from './access/access.ts';
 import { actionsOf } from './access/actions.ts';
+import { hidingWhatIsMissing } from './access/hide-missing.ts';
 import { originOf, type RequestOrigin } from './access/origin.ts';
 import type { ProxyRules } from './access/proxies.ts';
 import { answerOrigin, varyByOrigin } from './cors/answers.ts';
@@ -25,6 +26,7 @@ import type {
 } from './operation.ts';
 import type { Router } from './router.ts';
 import { parseTarget, type RequestTarget } from './target.ts';
+import { siteHostOf, visitSite } from './website/visit.ts';
 
 export type RequestHeaders = Readonly<Record<string, string | undefined>>;
 
@@ -70,6 +72,8 @@ export interface Surroundings {
   readonly router: Router;
   readonly domains: readonly string[];
   readonly proxies: ProxyRules;
+  /** Suffixes of hosts that are websites; lower case. */
+  readonly websiteDomains: readonly string[];
 }
 
 export interface RequestInHand {
@@ -85,9 +89,11 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
   const { req, res, progress, signal } = hand;
   const origin = originOf(req, o.proxies);
   progress.origin = origin;
+  const headers = joinedHeaders(req);
+  const host = siteHostOf(req, origin, o.websiteDomains);
+  if (host !== null) return visitSite(o, hand, { host, origin, headers });
   const target = parseTarget(req.url ?? '/', origin.host, o.domains);
   progress.target = target;
-  const headers = joinedHeaders(req);
   const method = req.method ?? '';
   await answerOrigin(o.services, res, { method, bucketName: target.bucket, headers });
   const operation = o.router.match({ method, target: target.kind, query: target.query, headers });
@@ -164,25 +170,6 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
       access.allows({ action, bucket, bucketName: target.bucket, key, ...(more && { more }) }),
   };
   return hidingWhatIsMissing(context, () => operation.run!(context));
-}
-
-/**
- * Who may not list a bucket is not told which keys it has not: the same refusal as for keys that it has.
- * Source: "Permissions", GetObject and HeadObject, Amazon S3 API Reference.
- */
-async function hidingWhatIsMissing(
-  ctx: OperationContext,
-  run: () => Promise<OperationResult>,
-): Promise<OperationResult> {
-  try {
-    return await run();
-  } catch (error) {
-    const missing =
-      error instanceof S3Error && (error.code === 'NoSuchKey' || error.code === 'NoSuchVersion');
-    if (!missing || ctx.bucket === null || ctx.operation.target !== 'object') throw error;
-    if (await ctx.allows('s3:ListBucket', '', { body: { 's3:prefix': ctx.key } })) throw error;
-    throw new S3Error('AccessDenied', { cause: error });
-  }
 }
 
 /** Without policies nothing that a body says changes the answer, which then comes before the body is read. */

@@ -50,6 +50,8 @@ export interface S3ServerOptions {
   readonly tls?: TlsFiles;
   /** Domains under which `bucket.domain` names a bucket; `localhost` is always one. */
   readonly domains?: readonly string[];
+  /** Domains under which `bucket.domain` is the bucket's website. */
+  readonly websiteDomains?: readonly string[];
   /** Names and proxies in front of this port. */
   readonly proxies?: ProxySettings;
   readonly limits?: ServerLimits;
@@ -92,7 +94,8 @@ export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
   const named = ['localhost', ...(o.domains ?? []), ...proxies.publicHosts.map((host) => host.name)];
   const domains = [...new Set(named.map((domain) => domain.toLowerCase()))];
   const state = { underWay: 0, closing: false };
-  const app = createApp(o, limits, { domains, proxies }, state);
+  const websiteDomains = (o.websiteDomains ?? []).map((domain) => domain.toLowerCase());
+  const app = createApp(o, limits, { domains, websiteDomains, proxies }, state);
   const server = openServer(o, limits);
   server.on('request', app);
   // Without these listeners node would answer `100 Continue` itself, before anybody is known to be allowed to write.
@@ -129,6 +132,7 @@ export async function createS3Server(o: S3ServerOptions): Promise<S3Server> {
 
 interface Names {
   readonly domains: readonly string[];
+  readonly websiteDomains: readonly string[];
   readonly proxies: ProxyRules;
 }
 
@@ -182,9 +186,10 @@ async function withinRate(
 }
 
 function healthOf(o: S3ServerOptions, names: Names, state: { closing: boolean }): express.RequestHandler {
+  const named = [...names.domains, ...names.websiteDomains];
   return (req, res, next) => {
     const isHealth = (req.method === 'GET' || req.method === 'HEAD') && req.url.startsWith('/-/');
-    if (!isHealth || bucketOfHost(originOf(req, names.proxies).host, names.domains) !== null) return next();
+    if (!isHealth || bucketOfHost(originOf(req, names.proxies).host, named) !== null) return next();
     const path = req.url.split('?', 1)[0];
     if (path === '/-/live') return void res.status(200).type('text').send('live\n');
     if (path !== '/-/ready') return next();

@@ -17,6 +17,7 @@ import {
 } from './ops/bucket-policy.ts';
 import { deleteBucketTagging, getBucketTagging, putBucketTagging } from './ops/bucket-tagging.ts';
 import { getBucketVersioning, putBucketVersioning } from './ops/bucket-versioning.ts';
+import { deleteBucketWebsite, getBucketWebsite, putBucketWebsite } from './ops/bucket-website.ts';
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
 import { CORS_PREFLIGHT } from './ops/cors-preflight.ts';
 import { createBucket } from './ops/create-bucket.ts';
@@ -61,6 +62,9 @@ export const OPERATIONS: readonly OperationRow[] = [
   getBucketCors,
   putBucketCors,
   deleteBucketCors,
+  getBucketWebsite,
+  putBucketWebsite,
+  deleteBucketWebsite,
   getBucketNotification,
   putBucketNotification,
   getBucketEncryption,

@@ -220,6 +220,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
       listen: gateway.listen,
       domains: gateway.domains,
       proxies: settings,
+      websiteDomains: settings.websiteDomains,
       ...(gateway.tls ? { tls: gateway.tls } : {}),
       limits: { drainMs: settings.drainMs },
       log,

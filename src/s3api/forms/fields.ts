@@ -113,13 +113,13 @@ export function statusOf(values: Values): 200 | 201 | 204 {
 
 /** As the client may ask for it: by the host it used. */
 export function locationOf(o: {
-  readonly secure: boolean;
+  readonly scheme: string;
   readonly host: string;
   readonly bucket: string;
   readonly key: string;
 }): string {
   const { bucket, host } = o;
-  const base = `${o.secure ? 'https' : 'http'}://${host}/`;
+  const base = `${o.scheme}://${host}/`;
   const isVirtual = host.toLowerCase().startsWith(`${bucket}.`);
   return `${base}${isVirtual ? '' : `${encodeURIComponent(bucket)}/`}${encodeURIComponent(o.key)}`;
 }

@@ -41,7 +41,6 @@ const noneNamed = (name: string, subresource: string, permission: string): Opera
 });
 
 export const NOT_SET: readonly OperationRow[] = [
-  missing('GetBucketWebsite', 'website', 's3:GetBucketWebsite', 'NoSuchWebsiteConfiguration'),
   missing(
     'GetBucketOwnershipControls',
     'ownershipControls',

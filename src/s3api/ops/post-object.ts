@@ -117,9 +117,9 @@ function bodyOf(ctx: OperationContext, held: HeldFile, headers: FormHeaders): Op
 }
 
 function answer(ctx: OperationContext, values: Values, key: string, put: OperationResult): OperationResult {
-  const { secure } = ctx.origin;
+  const { scheme, host } = ctx.origin;
   const bucket = ctx.bucketName;
-  const location = locationOf({ secure, host: ctx.headers.host ?? '', bucket, key });
+  const location = locationOf({ scheme, host, bucket, key });
   const stored: Stored = { location, bucket, key, etag: String(put.headers?.etag ?? '') };
   const redirect = redirectOf(values, stored);
   if (redirect !== null) return { status: 303, headers: { ...put.headers, location: redirect } };

@@ -88,8 +88,6 @@ const BUCKET: readonly Line[] = [
   ['PutBucketReplication', 'PUT', 'replication', 's3:PutReplicationConfiguration'],
   ['DeleteBucketReplication', 'DELETE', 'replication', 's3:PutReplicationConfiguration'],
   ['PutBucketRequestPayment', 'PUT', 'requestPayment'],
-  ['PutBucketWebsite', 'PUT', 'website'],
-  ['DeleteBucketWebsite', 'DELETE', 'website'],
 ];
 
 const OBJECT: readonly Line[] = [
