@@ -97,6 +97,33 @@ const storageClasses = z
   .refine((names) => names[0] === STANDARD, `begin with ${STANDARD}`)
   .refine((names) => new Set(names).size === names.length, 'name each class once')
   .default([...STORAGE_CLASSES]);
+const fileName = z.string().min(1).max(4_096);
+/** Where notifications may go: docs/notifications.md. */
+const webhook = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'has letters, digits, . _ and -, at most 64'),
+  url: z.string().refine(isWebhookUrl, 'is no http or https URL without a user in it'),
+  /** Its content is the key of the signatures. */
+  secretFile: fileName.optional(),
+  /** Its content is sent as `Authorization: Bearer`. */
+  bearerFile: fileName.optional(),
+  /** Of one attempt. */
+  timeoutMs: milliseconds.max(120_000).default(5_000),
+  concurrency: z.int().min(1).max(256).default(8),
+  /** After which an event that is not taken becomes a dead letter. */
+  retryForMs: milliseconds.default(24 * 60 * 60 * 1_000),
+  /** Networks that it may be in although they are loopback, link-local, reserved or the cluster's. */
+  allowAddresses: z
+    .array(z.string().refine((text) => parseSubnet(text) !== null, 'is no subnet, such as 10.9.0.0/16'))
+    .default([]),
+});
+
+const notifications = z.strictObject({
+  pollMs: milliseconds.default(500),
+  /** Before the second attempt; doubled with each. */
+  backoffMs: milliseconds.default(1_000),
+  backoffMsMax: milliseconds.default(60_000),
+  keepDeadMs: milliseconds.default(14 * 24 * 60 * 60 * 1_000),
+});
 
 export const settings = z.strictObject({
   intentMs: milliseconds.default(LIMITS.intentMs),
@@ -166,6 +193,19 @@ export const settings = z.strictObject({
     .default([]),
   /** Whether the policies of forms may be signed as before 2014, with HMAC-SHA1 (AWSAccessKeyId, Signature). */
   formSignatureV2: z.boolean().default(false),
+  webhooks: z
+    .array(webhook)
+    .max(100)
+    .default([])
+    .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'two have the same name'),
+  notifications: notifications.prefault({}),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;
+export type WebhookSettings = Settings['webhooks'][number];
+
+function isWebhookUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
+}

@@ -8,6 +8,7 @@ import type { RequestRecord } from '../base/request-record.ts';
 import type { StatusReport } from './api.ts';
 import type { ConsumerReport } from './changes-api.ts';
 import { createLifecycleGauges, type LifecycleFigures } from './lifecycle-metrics.ts';
+import { createNotificationGauges, type NotificationFigures } from './notification-metrics.ts';
 import { createReplicationGauges, type ReplicationFigures } from './replication-metrics.ts';
 
 export interface Metrics {
@@ -24,6 +25,7 @@ export interface Metrics {
       readonly replication?: () => ReplicationFigures | null;
       readonly lifecycle?: () => LifecycleFigures | null;
       readonly consumers?: () => Promise<readonly ConsumerReport[]>;
+      readonly notifications?: () => Promise<NotificationFigures>;
     },
   ): void;
   page(): Promise<{ readonly type: string; readonly text: string }>;
@@ -67,6 +69,7 @@ export function createMetrics(): Metrics {
   const replicas = createReplicationGauges(registers);
   const rules = createLifecycleGauges(registers);
   const feed = createFeedGauges(registers);
+  const notified = createNotificationGauges(registers);
   let refresh: (() => Promise<void>) | null = null;
 
   return {
@@ -82,7 +85,7 @@ export function createMetrics(): Metrics {
     follow(
       status,
       clock,
-      { replication = () => null, lifecycle = () => null, consumers = async () => [] } = {},
+      { replication = () => null, lifecycle = () => null, consumers = async () => [], notifications } = {},
     ) {
       let askedAt = Number.NEGATIVE_INFINITY;
       let answer: Promise<void> = Promise.resolve();
@@ -96,7 +99,8 @@ export function createMetrics(): Metrics {
           });
           // A directory that is away leaves the last figures; its own gauges say that it is.
           const read = consumers().then(feed, () => {});
-          answer = Promise.all([shown, read]).then(() => {});
+          const queues = notifications?.().then(notified, () => {});
+          answer = Promise.all([shown, read, queues]).then(() => {});
         }
         return answer;
       };

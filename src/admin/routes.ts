@@ -1,5 +1,6 @@
 /** The admin API's routes under /admin/v1: each parses its input with a schema of api.ts and answers JSON. */
 import { type Response, Router } from 'express';
+import type { Clock } from '../base/clock.ts';
 import type { AccountId } from '../base/ids.ts';
 import type { BucketMoves } from '../ddm/bucket-moves.ts';
 import type { Bucket, Catalog } from '../ddm/catalog.ts';
@@ -31,6 +32,7 @@ import { setDurability } from './durability.ts';
 import type { Failover } from './failover.ts';
 import { sendLines } from './json-lines.ts';
 import type { LocateQuery } from './locate.ts';
+import { type NotificationsAdmin, notificationRoutes } from './notifications.ts';
 import type { PairsService } from './pairs.ts';
 import { pairAdd, pairWeight, rebalanceQuery } from './pairs-api.ts';
 import { parse } from './parse.ts';
@@ -58,6 +60,7 @@ export interface RouteServices {
   readonly sql?: SqlService;
   readonly rebuild?: RebuildService;
   readonly changes?: ChangesService;
+  readonly notifications?: NotificationsAdmin & { readonly clock: Pick<Clock, 'now'> };
 }
 
 export function adminRoutes(services: RouteServices): Router {
@@ -148,6 +151,8 @@ export function adminRoutes(services: RouteServices): Router {
     });
   }
   if (services.changes) changeRoutes(router, services.changes);
+  if (services.notifications)
+    notificationRoutes(router, services.notifications, services.notifications.clock);
   router.post('/failover/enter', async (_req, res) => {
     res.json(await failover.enter(parse(failoverEnter, localsOf(res).body), localsOf(res).who));
   });

@@ -26,6 +26,7 @@ import type { Failover } from './failover.ts';
 import type { LifecycleFigures } from './lifecycle-metrics.ts';
 import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
+import { type NotificationsAdmin, notificationsReport } from './notifications.ts';
 import type { PairsService } from './pairs.ts';
 import type { RebuildService } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
@@ -67,6 +68,8 @@ export interface AdminOptions extends Omit<StatusSources, 'catalog'> {
   readonly keyring?: Keyring;
   /** The change feed. */
   readonly feed?: ChangeFeed;
+  /** Queues of webhooks, and dead letters. */
+  readonly notifications?: NotificationsAdmin;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls?: TlsFiles;
   readonly log: Logger;
@@ -129,7 +132,7 @@ function opened(server: Server, listen: { host: string; port: number }): Promise
 }
 
 function adminApp(options: AdminOptions): Express {
-  const { catalog, clock, metrics, openSecret, log } = options;
+  const { catalog, clock, metrics, openSecret, log, notifications } = options;
   const findAccessKey = options.findAccessKey ?? ((id) => catalog.findAccessKey(id));
   const status = () => collectStatus({ ...options, members: () => withSelf(options) });
   const changes = options.feed ? createChanges({ feed: options.feed, clock }) : null;
@@ -137,6 +140,12 @@ function adminApp(options: AdminOptions): Express {
     replication: () => options.replication?.figures() ?? null,
     lifecycle: () => options.lifecycle?.() ?? null,
     consumers: async () => (await changes?.consumers()) ?? [],
+    ...(notifications && {
+      notifications: async () => ({
+        report: await notificationsReport(notifications, clock),
+        sent: notifications.figures(),
+      }),
+    }),
   });
   const accounts = createAccounts({ catalog, sealSecret: options.sealSecret });
   const app = express();
@@ -176,6 +185,7 @@ function adminApp(options: AdminOptions): Express {
     ...(options.sql ? { sql: createSqlService(options.sql, log) } : {}),
     ...(options.rebuild ? { rebuild: options.rebuild } : {}),
     ...(changes ? { changes } : {}),
+    ...(notifications ? { notifications: { ...notifications, clock } } : {}),
   });
   app.use(ADMIN_PREFIX, requireRoot({ findAccessKey, openSecret, clock }), routes);
   app.use((req) => {

@@ -11,6 +11,7 @@ import { CommandError } from './command-error.ts';
 import { type CommonFlags, common, print, run, show } from './command-kit.ts';
 import { registerFailover } from './failover-commands.ts';
 import { locateText } from './locate-view.ts';
+import { registerNotifications } from './notification-commands.ts';
 import { registerPairs } from './pair-commands.ts';
 import { registerRebuild } from './rebuild-command.ts';
 import { registerReplication } from './replication-commands.ts';
@@ -59,6 +60,7 @@ export function registerAdminCommands(program: Command): void {
   registerPairs(program);
   registerSql(program);
   registerChanges(program);
+  registerNotifications(program);
   common(program.command('locate <s3url>'))
     .description('where the bytes of an object are: s3://BUCKET/KEY')
     .option('--search', 'search for each blob, also where no replica of the map is missing')

@@ -34,6 +34,7 @@ import { type CatalogGuard, openGuard } from '../catalog-guard.ts';
 import { gatewayCenter, placeGateways } from '../gateway-center.ts';
 import { openConditions } from '../gateway-conditions.ts';
 import { Directories } from '../gateway-directories.ts';
+import { openNotifications } from '../gateway-notifications.ts';
 import { openPairs } from '../gateway-pairs.ts';
 import { openReplication } from '../gateway-replication.ts';
 import { encryptionService, openKeyring } from '../keyring.ts';
@@ -190,6 +191,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
   const moves = startMoveBuckets({ catalog, self, clock, random: Math.random, log });
   proc.onEnd(() => moves.close());
 
+  const notifications = await openNotifications(proc, config, catalog);
   const { repairBytesPerSecond: bytesPerSecondMax, busyShare } = settings.replication;
   const movePace = paceOf({ bytesPerSecondMax, busyShare, isBusy: () => underWay() > 0 });
   const missing = await conditions.monitor.settled(settings.monitor.admitMs);
@@ -210,7 +212,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     createS3Server({
       services: {
         ...{ catalog, dosm, clock, region: gateway.region, storageClasses: settings.storageClasses },
-        encryption: encryptionService(keyring, settings.encryption),
+        ...{ encryption: encryptionService(keyring, settings.encryption), webhooks: notifications.webhooks },
       },
       readers: createRequestReaders({
         ...{ ...signing, sessions, region: gateway.region, service: 's3' },
@@ -239,6 +241,7 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     createAdminServer({
       catalog,
       feed: catalog,
+      notifications: notifications.admin,
       moves: catalog,
       topology,
       clients,
