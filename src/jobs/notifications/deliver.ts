@@ -141,6 +141,7 @@ export class Delivery {
   async #settle(): Promise<void> {
     const ended = this.#ended;
     if (ended.length === 0) return;
+    this.#ended = [];
     const { queue, pair, target, owner, counts } = this.#o;
     const delivered: number[] = [];
     const failed: { id: number; error: string; dueInMs: number }[] = [];
@@ -155,7 +156,6 @@ export class Delivery {
       else failed.push({ id: item.id, error, dueInMs: this.#dueInMs(item.attempts, attempt.retryAfterMs) });
     }
     const isOurs = await queue.settleNotifications(pair, target.name, owner, { delivered, failed, dead });
-    this.#ended = this.#ended.slice(ended.length);
     for (const { item, attempt } of ended) {
       this.#inHand.delete(item.id);
       this.#judge(attempt);
