@@ -1,12 +1,27 @@
 /** One feature after the other, through the clients that people use, against one store. Each stands in a file of its own. */
 import { after, before, describe } from 'node:test';
+import { freePort } from '../harness/postgres.ts';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
 import { forms } from './features/forms.ts';
 import { iam } from './features/iam.ts';
+import { notifications } from './features/notifications.ts';
 import { policies } from './features/policies.ts';
 
+/** Where the webhook of the tests listens. */
+const hookPort = await freePort();
+
 /** Of the store's configuration file; what several features need stands here once. */
-const SETTINGS = {} as const;
+const SETTINGS = {
+  webhooks: [
+    {
+      name: 'feature',
+      url: `http://127.0.0.1:${hookPort}/`,
+      allowAddresses: ['127.0.0.0/8'],
+      timeoutMs: 30_000,
+    },
+  ],
+  notifications: { pollMs: 50, backoffMs: 20 },
+} as const;
 
 const missing = missingClients();
 describe('features, through clients', missing === null ? {} : { skip: missing }, () => {
@@ -20,4 +35,5 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   forms(store);
   iam(store);
   policies(store);
+  notifications(store, hookPort);
 });

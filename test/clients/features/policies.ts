@@ -53,7 +53,10 @@ export function policies(store: () => FeatureStore): void {
       await store().api(['put-bucket-policy', '--bucket', bucket, '--policy', `file://${file}`]);
       assert.equal(await (await get(KEY)).Body!.transformToString(), 'hello');
       await assert.rejects(get('shut/hello.txt'), refused);
-      await assert.rejects(paula.send(new PutObjectCommand({ Bucket: bucket, Key: KEY, Body: 'x' })), refused);
+      await assert.rejects(
+        paula.send(new PutObjectCommand({ Bucket: bucket, Key: KEY, Body: 'x' })),
+        refused,
+      );
       await assert.rejects(
         paula.send(new HeadObjectCommand({ Bucket: bucket, Key: 'open/none' })),
         (error: { $metadata?: { httpStatusCode?: number } }) => error.$metadata?.httpStatusCode === 403,
