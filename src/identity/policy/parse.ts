@@ -5,7 +5,7 @@
  */
 import { readConditions } from './condition-syntax.ts';
 import { PolicyError } from './errors.ts';
-import { canBegin, like, likeAction, variablesOf } from './pattern.ts';
+import { canBegin, fillIn, like, matchesPieces, variablesOf } from './pattern.ts';
 import { readPrincipals } from './principals.ts';
 import { BUCKET_ACTIONS, OBJECT_ACTIONS, SERVICE_ACTIONS } from './s3-actions.ts';
 import type { Condition, PolicyDocument, PolicyKind, Statement } from './types.ts';
@@ -118,15 +118,27 @@ function actionOf(fields: Fields, kind: PolicyKind): Statement['action'] {
           ? 'Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.'
           : 'Policy has invalid action',
       );
-    if (kind === 'bucket' && !isS3Action(pattern)) throw new PolicyError('Policy has invalid action');
+    if (kind === 'bucket' && !namesOne(ALL_LOWERED, pattern))
+      throw new PolicyError('Policy has invalid action');
   }
   return { not: named.not, patterns };
 }
 
 const ALL_ACTIONS = [...BUCKET_ACTIONS, ...OBJECT_ACTIONS, ...SERVICE_ACTIONS];
-const namesOne = (actions: readonly string[], pattern: string): boolean =>
-  actions.some((action) => likeAction(pattern, `s3:${action}`));
-const isS3Action = (pattern: string): boolean => namesOne(ALL_ACTIONS, pattern);
+const lowered = (actions: readonly string[]): ReadonlySet<string> =>
+  new Set(actions.map((action) => `s3:${action.toLowerCase()}`));
+const ALL_LOWERED = lowered(ALL_ACTIONS);
+const BUCKET_LOWERED = lowered(BUCKET_ACTIONS);
+const OBJECT_LOWERED = lowered(OBJECT_ACTIONS);
+
+function namesOne(actions: ReadonlySet<string>, pattern: string): boolean {
+  const lower = pattern.toLowerCase();
+  if (actions.has(lower)) return true;
+  if (!/[*?]/.test(lower)) return false;
+  const pieces = fillIn(lower, null, true)!;
+  for (const action of actions) if (matchesPieces(pieces, action)) return true;
+  return false;
+}
 
 function resourceOf(
   fields: Fields,
@@ -172,7 +184,7 @@ function requireFit({ action, resource }: Statement, bucket: string | undefined)
   const someObject = resource.patterns.some((pattern) => fitsObjects(pattern, bucket));
   for (const pattern of action.patterns) {
     const fits =
-      (someBucket && namesOne(BUCKET_ACTIONS, pattern)) || (someObject && namesOne(OBJECT_ACTIONS, pattern));
+      (someBucket && namesOne(BUCKET_LOWERED, pattern)) || (someObject && namesOne(OBJECT_LOWERED, pattern));
     if (!fits) throw new PolicyError('Action does not apply to any resource(s) in statement');
   }
 }

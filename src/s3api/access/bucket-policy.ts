@@ -48,7 +48,7 @@ export function policyOf(bucket: Bucket): UnderstoodPolicy | null {
   if (stored === null) return null;
   let policy = understood.get(stored);
   if (policy === undefined) {
-    const document = parsePolicy(stored.text, 'bucket');
+    const document = parsePolicy(String(stored.text), 'bucket');
     policy = { document, isPublic: isPublic(document), ownerMayBeDenied: stored.ownerMayBeDenied ?? false };
     understood.set(stored, policy);
   }

@@ -213,9 +213,9 @@ describe('policies made by chance', () => {
           assert.equal(effect, expected);
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
-    for (const [effect, count] of Object.entries(seen)) assert.ok(count > 100, `${effect}: ${count}`);
+    for (const [effect, count] of Object.entries(seen)) assert.ok(count > 50, `${effect}: ${count}`);
   });
 
   it('have patterns that match what their regular expressions match', () => {
@@ -229,7 +229,7 @@ describe('policies made by chance', () => {
         for (const tried of [a, b, a + b, a + b + a])
           assert.equal(matchesPieces(pieces, tried), naive.test(tried), tried);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
   });
 
@@ -274,7 +274,7 @@ describe('policies made by chance', () => {
           assert.equal((error as Error).name, 'PolicyError');
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 
