@@ -17,6 +17,7 @@ export const LIMITS = {
   copySourceBytesMax: 5 * GIB,
   listKeysMax: 1000,
   deleteObjectsMax: 1000,
+  aclGrantsMax: 100,
   userMetadataBytesMax: 2 * KIB,
   tagsPerObjectMax: 10,
   tagsPerBucketMax: 50,

@@ -24,6 +24,8 @@ export interface AccessQuestion {
   /** '' unless it is about an object. */
   readonly key: string;
   readonly versionId?: string;
+  /** S3's name of the operation that asks. */
+  readonly operation?: string;
   /** What the request says to conditions. Made when a policy asks. */
   readonly context: () => PolicyContext;
   /** The version that is asked about; null where there is none. Looked up once, when the answer depends on it. */

@@ -17,6 +17,7 @@ export interface MeaningRequest {
   readonly storageClasses?: readonly string[];
 }
 
+<<<<<<< HEAD
 const CANNED_ACLS: ReadonlySet<string> = new Set([
   'public-read',
   'public-read-write',
@@ -28,6 +29,12 @@ const CANNED_ACLS: ReadonlySet<string> = new Set([
 const DEFAULT_ACLS: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
 const OWNERSHIPS: ReadonlySet<string> = new Set(['BucketOwnerPreferred', 'ObjectWriter']);
 const REFUSED_PREFIXES = ['x-amz-grant-'] as const;
+=======
+const STORAGE_CLASSES: ReadonlySet<string> = new Set(
+  `REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW
+   EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP`.split(/\s+/),
+);
+>>>>>>> c28ffe0 (Give buckets and objects access control lists and ownership)
 const REFUSED_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-mfa',
   'x-amz-write-offset-bytes',
@@ -51,22 +58,25 @@ export function checkMeaning(request: MeaningRequest): void {
   if (owner !== undefined && bucket !== null && owner !== bucket.owner) throw new S3Error('AccessDenied');
   for (const name in headers) {
     if (!name.startsWith('x-amz-')) continue;
-    if (REFUSED_HEADERS.has(name) || REFUSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
-      throw notImplemented(name);
+    if (REFUSED_HEADERS.has(name)) throw notImplemented(name);
     if (isEncryptionHeader(name) && !takesEncryptionHeader(request.operation.name, name))
       throw notImplemented(name);
     if (name.startsWith(LOCK_PREFIX) && !TAKES_LOCKS.has(request.operation.name)) throw notImplemented(name);
   }
+<<<<<<< HEAD
   checkChoice(headers, 'x-amz-acl', DEFAULT_ACLS, CANNED_ACLS);
   checkStorageClass(request);
+=======
+  checkStorageClass(headers);
+>>>>>>> c28ffe0 (Give buckets and objects access control lists and ownership)
   checkVersionId(request);
-  if (request.operation.name === 'CreateBucket') checkCreateBucket(headers);
 }
 
 /** 501 for a header or parameter that would change the meaning. */
 export const notImplemented = (name: string): S3Error =>
   new S3Error('NotImplemented', { fields: { Header: name } });
 
+<<<<<<< HEAD
 function checkChoice(
   headers: MeaningRequest['headers'],
   name: string,
@@ -80,6 +90,9 @@ function checkChoice(
 }
 
 function checkStorageClass({ headers, storageClasses = STORAGE_CLASSES }: MeaningRequest): void {
+=======
+function checkStorageClass(headers: MeaningRequest['headers']): void {
+>>>>>>> c28ffe0 (Give buckets and objects access control lists and ownership)
   const value = headers['x-amz-storage-class'];
   if (value === undefined || storageClasses.includes(value)) return;
   if (UNSUPPORTED_CLASSES.has(value)) throw notImplemented('x-amz-storage-class');
@@ -103,8 +116,4 @@ function checkVersionId({ operation, query }: MeaningRequest): void {
       message: 'This operation does not accept a version-id.',
       fields,
     });
-}
-
-function checkCreateBucket(headers: MeaningRequest['headers']): void {
-  checkChoice(headers, 'x-amz-object-ownership', new Set(['BucketOwnerEnforced']), OWNERSHIPS);
 }

@@ -10,6 +10,7 @@ import type { FormSigner, FormValues } from '../identity/authenticate-form.ts';
 import type { Keyring } from '../identity/envelope.ts';
 import type { Principal } from '../identity/types.ts';
 import type { RequestOrigin } from './access/origin.ts';
+import type { ObjectOwnership } from './acl/ownership.ts';
 import type { BucketEncryption } from './encryption/default.ts';
 import type { Tags } from './tags.ts';
 
@@ -119,6 +120,8 @@ export interface Services {
   readonly encryption?: EncryptionService;
   /** Storage classes that are declared, from the warmest to the coldest; default: STORAGE_CLASSES. */
   readonly storageClasses?: readonly string[];
+  /** Of buckets about which CreateBucket says nothing; default: BucketOwnerEnforced. */
+  readonly objectOwnership?: ObjectOwnership;
 }
 
 export interface OperationContext {

@@ -38,6 +38,11 @@ import { OBJECT_OPERATIONS } from './ops/object-operations.ts';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './ops/object-tagging.ts';
 import { postObject } from './ops/post-object.ts';
 import {
+  deleteBucketOwnershipControls,
+  getBucketOwnershipControls,
+  putBucketOwnershipControls,
+} from './ops/ownership-controls.ts';
+import {
   deletePublicAccessBlock,
   getPublicAccessBlock,
   putPublicAccessBlock,
@@ -86,6 +91,9 @@ export const OPERATIONS: readonly OperationRow[] = [
   putBucketAcl,
   getObjectAcl,
   putObjectAcl,
+  getBucketOwnershipControls,
+  putBucketOwnershipControls,
+  deleteBucketOwnershipControls,
   getObjectTagging,
   putObjectTagging,
   deleteObjectTagging,

@@ -12,12 +12,15 @@ export interface XmlElement {
   readonly children: readonly XmlElement[];
   /** Character data directly inside, exactly as written (not trimmed). */
   readonly text: string;
+  /** `xsi:type`, the one attribute that means something in S3's documents. */
+  readonly type?: string;
 }
 
 interface OpenElement {
   name: string;
   children: XmlElement[];
   text: string;
+  type?: string;
 }
 
 export const malformedXml = (cause?: unknown): S3Error => new S3Error('MalformedXML', { cause });
@@ -39,7 +42,10 @@ export function parseXml(text: string): XmlElement {
   parser.on('opentag', (opened) => {
     if (++elements > LIMITS.xmlElementsMax) fail('too many elements');
     if (stack.length >= LIMITS.xmlDepthMax) fail('too deep');
-    stack.push({ name: localName(opened.name), children: [], text: '' });
+    const type = Object.entries(opened.attributes).find(([name]) => TYPE.test(name))?.[1];
+    const element: OpenElement = { name: localName(opened.name), children: [], text: '' };
+    if (type !== undefined) element.type = type;
+    stack.push(element);
   });
   const addText = (data: string): void => {
     const top = stack.at(-1);
@@ -62,6 +68,8 @@ export function parseXml(text: string): XmlElement {
   return root;
 }
 
+/** Whatever the prefix stands for. */
+const TYPE = /^[^:]+:type$/;
 const localName = (name: string): string => name.slice(name.indexOf(':') + 1);
 
 /** The document's root, which must have this name and hold only the named children. */

@@ -90,6 +90,7 @@ export class Access {
       bucketName,
       key,
       ...(versionId !== undefined && { versionId }),
+      operation: facts.operation,
       context: once(() => requestContext(mergedFacts(facts, more), principal, bucket)),
       findObject: once(async () =>
         bucket === null || key === '' ? null : services.catalog.findVersion(bucket.id, key, versionId),

@@ -1,15 +1,20 @@
 /**
- * ACLs name the default only: the owner has FULL_CONTROL, nobody else has anything. Reading shows that; setting is
- * accepted when it says the same (`private`), and is 501 otherwise.
+ * GetBucketAcl, PutBucketAcl, GetObjectAcl and PutObjectAcl. A list is replaced as a whole, by a canned one, by grants in
+ * headers, or by a document; whom the bucket or version belongs to never changes by it.
  */
 import type { AccountId } from '../../base/ids.ts';
-import type { Catalog } from '../../ddm/catalog.ts';
-import { notImplemented } from '../meaning.ts';
+import type { Acl, Bucket } from '../../ddm/catalog.ts';
+import { ACL, type AclSubject, aclOfBucket, aclOfVersion, cannedAcl, keptAcl } from '../acl/acl.ts';
+import { aclXml, readAclDocument } from '../acl/document.ts';
+import { requireUnblocked } from '../acl/new-object.ts';
+import { aclsCount, aclsNotSupported, effectiveOwner, isByDefault } from '../acl/ownership.ts';
+import { aclOfHeaders, type RequestedAcl, resolveGrants } from '../acl/requested.ts';
+import { S3Error } from '../errors.ts';
+import { changeVersion } from '../objects/changes.ts';
 import { requireVersion } from '../objects/reading.ts';
 import { versionHeaders } from '../objects/response-headers.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
-import { loadOwners, ownerXml } from '../owners.ts';
-import { escapeXml, tag, wrap, xmlDocument } from '../xml.ts';
+import { settle } from '../outcomes.ts';
 
 const query = { acl: true } as const;
 
@@ -20,10 +25,10 @@ export const getBucketAcl: OperationRow = {
   query,
   permission: 's3:GetBucketAcl',
   body: 'none',
-  status: 'not-set',
+  status: 'supported',
   run: async ({ services, bucket }) => ({
     status: 200,
-    body: await ownerOnlyAcl(services.catalog, bucket!.owner),
+    body: await aclXml(services.catalog, bucket!.owner, aclOfBucket(bucket!)),
   }),
 };
 
@@ -34,13 +39,15 @@ export const getObjectAcl: OperationRow = {
   query,
   permission: 's3:GetObjectAcl',
   body: 'none',
-  status: 'not-set',
+  status: 'supported',
   run: async (ctx) => {
+    const bucket = ctx.bucket!;
     const version = await requireVersion(ctx);
+    const owner = effectiveOwner(bucket, version.owner);
     return {
       status: 200,
-      headers: versionHeaders(ctx.bucket!, version.versionId),
-      body: await ownerOnlyAcl(ctx.services.catalog, version.owner),
+      headers: versionHeaders(bucket, version.versionId),
+      body: await aclXml(ctx.services.catalog, owner, aclOfVersion(bucket, version)),
     };
   },
 };
@@ -52,8 +59,8 @@ export const putBucketAcl: OperationRow = {
   query,
   permission: 's3:PutBucketAcl',
   body: 'xml',
-  status: 'not-set',
-  run: async (ctx) => acceptDefault(ctx),
+  status: 'supported',
+  run: putOnBucket,
 };
 
 export const putObjectAcl: OperationRow = {
@@ -63,28 +70,74 @@ export const putObjectAcl: OperationRow = {
   query,
   permission: 's3:PutObjectAcl',
   body: 'xml',
-  status: 'not-set',
-  run: async (ctx) => {
-    const version = await requireVersion(ctx);
-    return { ...acceptDefault(ctx), headers: versionHeaders(ctx.bucket!, version.versionId) };
-  },
+  status: 'supported',
+  run: putOnObject,
 };
 
-/** checkMeaning has let nothing but `private` and `bucket-owner-full-control` through in the header. */
-function acceptDefault({ headers, text }: OperationContext): OperationResult {
-  if (headers['x-amz-acl'] === undefined || text.trim() !== '') throw notImplemented('AccessControlPolicy');
+async function putOnBucket(ctx: OperationContext): Promise<OperationResult> {
+  const bucket = ctx.bucket!;
+  const wanted = wantedAcl(ctx, 'bucket');
+  if (!mayHaveAcl(bucket, wanted)) return { status: 200 };
+  const acl = await resolveWanted(ctx, wanted, bucket.owner, null);
+  const outcome = await ctx.services.catalog.setBucketSetting(bucket.id, ACL, keptAcl(acl, bucket.owner));
+  settle(outcome, () => new S3Error('NoSuchBucket', { fields: { BucketName: ctx.bucketName } }));
   return { status: 200 };
 }
 
-async function ownerOnlyAcl(catalog: Catalog, owner: AccountId): Promise<string> {
-  const owners = await loadOwners(catalog, [owner]);
-  const name = owners.get(owner) ?? owner;
-  const grantee =
-    '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">' +
-    `<ID>${escapeXml(owner)}</ID><DisplayName>${escapeXml(name)}</DisplayName></Grantee>`;
-  const grant = wrap('Grant', grantee + tag('Permission', 'FULL_CONTROL'));
-  return xmlDocument(
-    'AccessControlPolicy',
-    ownerXml('Owner', owner, owners) + wrap('AccessControlList', grant),
-  );
+async function putOnObject(ctx: OperationContext): Promise<OperationResult> {
+  const { services } = ctx;
+  const bucket = ctx.bucket!;
+  const version = await requireVersion(ctx);
+  const headers = versionHeaders(bucket, version.versionId);
+  const wanted = wantedAcl(ctx, 'object');
+  if (!mayHaveAcl(bucket, wanted)) return { status: 200, headers };
+  const acl = keptAcl(await resolveWanted(ctx, wanted, version.owner, bucket.owner), version.owner);
+  const versionId = await changeVersion(ctx, (change) => services.catalog.amendVersion({ ...change, acl }));
+  return { status: 200, headers: versionHeaders(bucket, versionId) };
+}
+
+type WantedAcl = RequestedAcl & {
+  /** Whom a document calls the owner. */
+  readonly owner?: string;
+};
+
+/** @throws {S3Error} MissingSecurityHeader, UnexpectedContent, MalformedACLError, InvalidArgument, InvalidRequest */
+function wantedAcl({ headers, text }: OperationContext, on: AclSubject): WantedAcl {
+  const requested = aclOfHeaders(headers, on);
+  const hasDocument = text.trim() !== '';
+  if (requested !== null) {
+    if (hasDocument) throw new S3Error('UnexpectedContent');
+    return requested;
+  }
+  if (!hasDocument)
+    throw new S3Error('MissingSecurityHeader', { fields: { MissingHeaderName: 'x-amz-acl' } });
+  return { kind: 'grants', ...readAclDocument(text) };
+}
+
+/**
+ * False: the request says what holds already, where lists do not count.
+ * @throws {S3Error} AccessControlListNotSupported
+ */
+function mayHaveAcl(bucket: Bucket, wanted: WantedAcl): boolean {
+  if (aclsCount(bucket)) return true;
+  const isDefault =
+    wanted.kind === 'canned' && ['private', 'bucket-owner-full-control'].includes(wanted.name);
+  if (isDefault && isByDefault(bucket)) return false;
+  throw aclsNotSupported();
+}
+
+/** @throws {S3Error} AccessDenied: another owner than it has, or a public list where these are blocked */
+async function resolveWanted(
+  ctx: OperationContext,
+  wanted: WantedAcl,
+  owner: AccountId,
+  bucketOwner: AccountId | null,
+): Promise<Acl> {
+  if (wanted.owner !== undefined && wanted.owner !== owner) throw new S3Error('AccessDenied');
+  const acl =
+    wanted.kind === 'canned'
+      ? cannedAcl(wanted.name, owner, bucketOwner)
+      : await resolveGrants(ctx.services.catalog, wanted.grants);
+  requireUnblocked(ctx.bucket!, acl);
+  return acl;
 }

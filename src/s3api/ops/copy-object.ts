@@ -6,6 +6,7 @@
 import { newWriteId } from '../../base/ids.ts';
 import type { ObjectAttributes, ObjectChecksum, PutDone, PutVersion } from '../../ddm/catalog.ts';
 import { DataKey, type SealUnder } from '../../identity/envelope.ts';
+import { accessOfNewObject } from '../acl/new-object.ts';
 import { wishOf } from '../encryption/headers.ts';
 import {
   envelopeAttribute,
@@ -31,7 +32,6 @@ import {
 import { expirationHeader } from '../objects/lifecycle-headers.ts';
 import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
-import { ownerOf } from '../objects/owner.ts';
 import { newVersionHeaders, versionHeaders } from '../objects/response-headers.ts';
 import { answerInTime, type XmlAnswer } from '../objects/slow-answer.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
@@ -53,8 +53,9 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const { catalog, clock } = ctx.services;
   const source = await openCopySource(ctx);
   await requireTagsOfCopy(ctx, source);
-  // The source's locks are never copied.
+  // The source's locks are never copied, nor its list.
   const locks = await requestedLocks(ctx);
+  const access = await accessOfNewObject(ctx);
   const condition = writeCondition(ctx.headers);
   const under = sealUnder(ctx);
   const putOf = (opened: OpenedSource): CommonPut => {
@@ -62,10 +63,10 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     return {
       bucketId: ctx.bucket!.id,
       key: ctx.key,
-      owner: ownerOf(ctx),
+      owner: access.owner,
       cause: causeOf(ctx),
       size: opened.version.size,
-      attributes: { ...attributesOfCopy(ctx, opened), ...locks },
+      attributes: { ...attributesOfCopy(ctx, opened), ...locks, ...access.attributes },
       ...(condition === undefined ? {} : { condition }),
     };
   };

@@ -2,6 +2,10 @@
  * CreateBucket. In us-east-1 an owner may create its bucket again (200), elsewhere that is BucketAlreadyOwnedByYou.
  * A LocationConstraint must name the store's region; us-east-1 is named by leaving it out.
  */
+import { ACL, keptBucketAcl } from '../acl/acl.ts';
+import { accessOfNewBucket, type NewBucketAccess } from '../acl/new-bucket.ts';
+import { requireUnblocked } from '../acl/new-object.ts';
+import { aclsCount, ownershipOf } from '../acl/ownership.ts';
 import { invalidBucketName, isNewBucketName } from '../bucket-names.ts';
 import { readCreateBucketConfiguration } from '../documents.ts';
 import { S3Error } from '../errors.ts';
@@ -36,20 +40,20 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   if (asksForMore) throw notImplemented('CreateBucketConfiguration');
   checkLocation(configuration.locationConstraint, services.region);
   const created: OperationResult = { status: 200, headers: { location: `/${name}` } };
+  const access = await accessOfNewBucket(services, ctx.headers, principal.account.id);
   const objectLock = wantsObjectLock(ctx.headers['x-amz-bucket-object-lock-enabled']);
   const outcome = await services.catalog.createBucket({
     name,
     owner: principal.account.id,
     region: services.region,
     objectLock,
-    ...(tags.length > 0 && { settings: { [TAGGING]: validTags(tags, 'bucket') } }),
+    settings: { ...access.settings, ...(tags.length > 0 && { [TAGGING]: validTags(tags, 'bucket') }) },
   });
   if (
     outcome.outcome === 'refused' &&
     outcome.reason === 'owned-by-you' &&
     services.region === CLASSIC_REGION &&
-    // Object lock that was asked for and is not there must not be taken for granted.
-    (!objectLock || (await services.catalog.findBucket(name))?.objectLock)
+    (await isMadeAgain(ctx, objectLock, access))
   )
     return created;
   settle(outcome, (reason) => {
@@ -63,6 +67,26 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     }
   });
   return created;
+}
+
+/**
+ * Making a bucket again gives it the list of the request, or none, as on AWS. False: it is not what is asked for, and that
+ * must not be taken for granted.
+ */
+async function isMadeAgain(
+  { services, bucketName }: OperationContext,
+  objectLock: boolean,
+  { acl, ownership }: NewBucketAccess,
+): Promise<boolean> {
+  const bucket = await services.catalog.findBucket(bucketName);
+  if (!bucket || (objectLock && !bucket.objectLock)) return false;
+  if (ownership !== undefined && ownership !== ownershipOf(bucket)) return false;
+  if (acl === null && keptBucketAcl(bucket) === null) return true;
+  if (acl !== null && !aclsCount(bucket)) throw new S3Error('InvalidBucketAclWithObjectOwnership');
+  requireUnblocked(bucket, acl ?? []);
+  const outcome = await services.catalog.setBucketSetting(bucket.id, ACL, acl);
+  settle(outcome, () => new S3Error('NoSuchBucket', { fields: { BucketName: bucketName } }));
+  return true;
 }
 
 /** @throws {S3Error} InvalidArgument */

@@ -1,12 +1,12 @@
 /** CreateMultipartUpload: says what the object will be; its parts come in any order. */
 import { newWriteId } from '../../base/ids.ts';
+import { accessOfNewObject } from '../acl/new-object.ts';
 import { envelopeAttribute, newEncryption, newEncryptionHeaders } from '../encryption/object-encryption.ts';
 import { uploadChecksum } from '../objects/checksums.ts';
 import { refusalError } from '../objects/commits.ts';
 import { abortHeaders } from '../objects/lifecycle-headers.ts';
 import { requestedLocks } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
-import { ownerOf } from '../objects/owner.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { settle } from '../outcomes.ts';
 import { tag, xmlDocument } from '../xml.ts';
@@ -26,15 +26,17 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const checksum = uploadChecksum(ctx.headers);
   // All parts are encrypted under its key: nothing is kept for each.
   const encryption = newEncryption(ctx);
+  const access = await accessOfNewObject(ctx);
   const outcome = await ctx.services.catalog.createUpload({
     writeId: newWriteId(),
     bucketId: ctx.bucket!.id,
     key: ctx.key,
-    owner: ownerOf(ctx),
+    owner: access.owner,
     attributes: {
       ...objectAttributes(ctx.headers),
       ...(await requestedLocks(ctx)),
       ...envelopeAttribute(encryption),
+      ...access.attributes,
     },
     ...checksum,
   });

@@ -3,7 +3,7 @@ import type { UploadId } from '../../base/ids.ts';
 import type { ListPage, Upload } from '../../ddm/catalog.ts';
 import { itemsOf, optional, prefixesOf, prefixXml, readCount, readEncoding } from '../list-parameters.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
-import { loadOwners, ownerXml } from '../owners.ts';
+import { loadOwners, ownerXml, withOwners } from '../owners.ts';
 import { tag, wrap, xmlDate, xmlDocument } from '../xml.ts';
 
 export const listMultipartUploads: OperationRow = {
@@ -39,7 +39,7 @@ async function run({ query, services, bucket }: OperationContext): Promise<Opera
           maxKeys,
           ...(uploadIdMarker !== '' && { uploadIdMarker: uploadIdMarker as UploadId }),
         });
-  const uploads = itemsOf(page.entries);
+  const uploads = withOwners(bucket!, itemsOf(page.entries));
   const owners = await loadOwners(
     services.catalog,
     uploads.map((upload) => upload.owner),

@@ -11,7 +11,7 @@ import {
   readEncoding,
 } from '../list-parameters.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
-import { loadOwners, ownerXml } from '../owners.ts';
+import { loadOwners, ownerXml, withOwners } from '../owners.ts';
 import { tag, wrap, xmlDate, xmlDocument } from '../xml.ts';
 
 export const listObjectVersions: OperationRow = {
@@ -46,7 +46,7 @@ async function run({ query, services, bucket }: OperationContext): Promise<Opera
           maxKeys,
           ...(versionIdMarker !== undefined && { versionIdMarker }),
         });
-  const versions = itemsOf(page.entries);
+  const versions = withOwners(bucket!, itemsOf(page.entries));
   const owners = await loadOwners(
     services.catalog,
     versions.map((version) => version.owner),

@@ -13,7 +13,7 @@ import {
   readToken,
 } from '../list-parameters.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
-import { loadOwners, ownerXml } from '../owners.ts';
+import { loadOwners, ownerXml, withOwners } from '../owners.ts';
 import { tag, wrap, xmlDocument } from '../xml.ts';
 
 export const listObjectsV2: OperationRow = {
@@ -43,7 +43,7 @@ async function run({ query, services, bucket }: OperationContext): Promise<Opera
     maxKeys === 0
       ? EMPTY
       : await services.catalog.listObjects({ bucketId: bucket!.id, prefix, delimiter, after, maxKeys });
-  const objects = itemsOf(page.entries);
+  const objects = withOwners(bucket!, itemsOf(page.entries));
   const fetchOwner = query.get('fetch-owner')?.toLowerCase() === 'true';
   const owners = await loadOwners(services.catalog, fetchOwner ? objects.map((object) => object.owner) : []);
   const inner = [

@@ -11,7 +11,7 @@ import {
   readEncoding,
 } from '../list-parameters.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
-import { loadOwners, ownerXml } from '../owners.ts';
+import { loadOwners, ownerXml, withOwners } from '../owners.ts';
 import { tag, wrap, xmlDocument } from '../xml.ts';
 
 export const listObjects: OperationRow = {
@@ -43,7 +43,7 @@ async function run({ query, services, bucket }: OperationContext): Promise<Opera
           after: marker,
           maxKeys,
         });
-  const objects = itemsOf(page.entries);
+  const objects = withOwners(bucket!, itemsOf(page.entries));
   const owners = await loadOwners(
     services.catalog,
     objects.map((object) => object.owner),

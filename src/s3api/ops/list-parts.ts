@@ -1,6 +1,7 @@
 /** ListParts: the parts of an upload in progress, by number. */
 import { LIMITS } from '../../base/limits.ts';
 import type { Upload, UploadPart } from '../../ddm/catalog.ts';
+import { effectiveOwner } from '../acl/ownership.ts';
 import { checksumTag } from '../objects/checksums.ts';
 import { abortHeaders } from '../objects/lifecycle-headers.ts';
 import { countOf, requireUpload } from '../objects/uploads.ts';
@@ -33,7 +34,8 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     max === 0
       ? { parts: [], truncated: false }
       : await catalog.listParts(ctx.bucket!.id, upload.uploadId, { after: marker, max });
-  const owners = await loadOwners(catalog, [upload.owner]);
+  const owner = effectiveOwner(ctx.bucket!, upload.owner);
+  const owners = await loadOwners(catalog, [upload.owner, owner]);
   const inner = [
     tag('Bucket', ctx.bucketName),
     tag('Key', ctx.key),
@@ -44,7 +46,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     tag('IsTruncated', page.truncated),
     ...page.parts.map((part) => partXml(upload, part)),
     ownerXml('Initiator', upload.owner, owners),
-    ownerXml('Owner', upload.owner, owners),
+    ownerXml('Owner', owner, owners),
     tag('StorageClass', upload.attributes.storageClass),
     tag('ChecksumAlgorithm', upload.checksumAlgorithm),
     tag('ChecksumType', upload.checksumType),

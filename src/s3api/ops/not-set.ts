@@ -42,12 +42,6 @@ const noneNamed = (name: string, subresource: string, permission: string): Opera
 
 export const NOT_SET: readonly OperationRow[] = [
   missing(
-    'GetBucketOwnershipControls',
-    'ownershipControls',
-    's3:GetBucketOwnershipControls',
-    'OwnershipControlsNotFoundError',
-  ),
-  missing(
     'GetBucketReplication',
     'replication',
     's3:GetReplicationConfiguration',

@@ -3,6 +3,7 @@
  * decides what becomes of the bytes (objects/commits.ts).
  */
 import { LIMITS } from '../../base/limits.ts';
+import { accessOfNewObject } from '../acl/new-object.ts';
 import { envelopeAttribute, newEncryption, newEncryptionHeaders } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import { causeOf } from '../objects/cause.ts';
@@ -12,7 +13,6 @@ import { refuseEarly, writeCondition } from '../objects/conditions.ts';
 import { expirationHeader } from '../objects/lifecycle-headers.ts';
 import { requestedLocks, requireChecksumOfLocked } from '../objects/locks.ts';
 import { objectAttributes } from '../objects/metadata.ts';
-import { ownerOf } from '../objects/owner.ts';
 import { newVersionHeaders } from '../objects/response-headers.ts';
 import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
 import { quoted } from '../xml.ts';
@@ -35,7 +35,13 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const locks = await requestedLocks(ctx);
   requireChecksumOfLocked(ctx, locks);
   const encryption = newEncryption(ctx);
-  const attributes = { ...objectAttributes(ctx.headers), ...locks, ...envelopeAttribute(encryption) };
+  const access = await accessOfNewObject(ctx);
+  const attributes = {
+    ...objectAttributes(ctx.headers),
+    ...locks,
+    ...envelopeAttribute(encryption),
+    ...access.attributes,
+  };
   const condition = writeCondition(ctx.headers);
   if (condition !== undefined) refuseEarly(condition, await catalog.findVersion(bucket.id, ctx.key));
 
@@ -50,7 +56,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
     writeId: written.writeId,
     bucketId: bucket.id,
     key: ctx.key,
-    owner: ownerOf(ctx),
+    owner: access.owner,
     size: body.length,
     etag: written.etag,
     attributes,

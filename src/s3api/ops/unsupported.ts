@@ -83,8 +83,6 @@ const BUCKET: readonly Line[] = [
   ['UpdateBucketMetadataJournalTableConfiguration', 'PUT', 'metadataJournalTable'],
   ['PutBucketMetricsConfiguration', 'PUT', 'metrics', 's3:PutMetricsConfiguration'],
   ['DeleteBucketMetricsConfiguration', 'DELETE', 'metrics', 's3:PutMetricsConfiguration'],
-  ['PutBucketOwnershipControls', 'PUT', 'ownershipControls'],
-  ['DeleteBucketOwnershipControls', 'DELETE', 'ownershipControls', 's3:PutBucketOwnershipControls'],
   ['PutBucketReplication', 'PUT', 'replication', 's3:PutReplicationConfiguration'],
   ['DeleteBucketReplication', 'DELETE', 'replication', 's3:PutReplicationConfiguration'],
   ['PutBucketRequestPayment', 'PUT', 'requestPayment'],

@@ -72,14 +72,15 @@ describe('CreateBucket', () => {
   it('accepts headers that name the default and refuses the others', async () => {
     const make = (name: string, value: string) => ask('PUT', '/headed', { headers: { [name]: value } });
     assert.equal(await make('x-amz-acl', 'private'), '200');
-    assert.equal(await make('x-amz-acl', 'public-read'), '501 NotImplemented');
+    assert.equal(await make('x-amz-acl', 'public-read'), '400 InvalidBucketAclWithObjectOwnership');
     assert.equal(await make('x-amz-acl', 'nonsense'), '400 InvalidArgument');
     assert.equal(await make('x-amz-bucket-object-lock-enabled', 'false'), '200');
     assert.equal(await make('x-amz-bucket-object-lock-enabled', 'yes'), '400 InvalidArgument');
     assert.equal(await make('x-amz-bucket-object-lock-enabled', 'true'), '409 BucketAlreadyOwnedByYou');
     assert.equal(await make('x-amz-object-ownership', 'BucketOwnerEnforced'), '200');
-    assert.equal(await make('x-amz-object-ownership', 'ObjectWriter'), '501 NotImplemented');
-    assert.equal(await make('x-amz-grant-read', 'id=x'), '501 NotImplemented');
+    assert.equal(await make('x-amz-object-ownership', 'ObjectWriter'), '409 BucketAlreadyOwnedByYou');
+    assert.equal(await make('x-amz-object-ownership', 'Mine'), '400 InvalidArgument');
+    assert.equal(await make('x-amz-grant-read', 'id=x'), '400 InvalidArgument');
   });
 });
 
@@ -225,10 +226,10 @@ describe('what is not supported', () => {
       ['x-amz-server-side-encryption', 'AES256', '501 NotImplemented'],
       ['x-amz-server-side-encryption', 'aws:kms:dsse', '501 NotImplemented'],
       ['x-amz-server-side-encryption', 'ROT13', '400 InvalidArgument'],
-      ['x-amz-grant-full-control', 'id=x', '501 NotImplemented'],
+      ['x-amz-grant-full-control', 'id=x', '400 InvalidArgument'],
       ['x-amz-mfa', '1 2', '501 NotImplemented'],
       ['x-amz-write-offset-bytes', '3', '501 NotImplemented'],
-      ['x-amz-acl', 'public-read', '501 NotImplemented'],
+      ['x-amz-acl', 'public-read', '400 AccessControlListNotSupported'],
       ['x-amz-acl', 'x', '400 InvalidArgument'],
       ['x-amz-storage-class', 'GLACIER', '501 NotImplemented'],
       ['x-amz-storage-class', 'COLD', '400 InvalidStorageClass'],
@@ -269,10 +270,10 @@ describe('ACLs', () => {
     const set = (path: string, acl: string) => ask('PUT', path, { headers: { 'x-amz-acl': acl } });
     assert.equal(await set('/mine?acl', 'private'), '200');
     assert.equal(await set('/mine/k?acl', 'private'), '200');
-    assert.equal(await set('/mine/k?acl', 'public-read'), '501 NotImplemented');
+    assert.equal(await set('/mine/k?acl', 'public-read'), '400 AccessControlListNotSupported');
     assert.equal(await set('/mine?acl', 'public-ready'), '400 InvalidArgument');
     assert.equal(await set('/mine/nothing?acl', 'private'), '404 NoSuchKey');
-    assert.equal(await ask('PUT', '/mine?acl', { body: '<AccessControlPolicy/>' }), '501 NotImplemented');
+    assert.equal(await ask('PUT', '/mine?acl', { body: '<AccessControlPolicy/>' }), '400 MalformedACLError');
   });
 });
 
