@@ -193,19 +193,16 @@ export const settings = z.strictObject({
     .default([]),
   /** Whether the policies of forms may be signed as before 2014, with HMAC-SHA1 (AWSAccessKeyId, Signature). */
   formSignatureV2: z.boolean().default(false),
-<<<<<<< HEAD
   webhooks: z
     .array(webhook)
     .max(100)
     .default([])
     .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'two have the same name'),
   notifications: notifications.prefault({}),
-=======
   /** Who owns the objects of buckets that are made from now on without saying so (docs/access.md). */
   defaultObjectOwnership: z
     .enum(['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'])
     .default('BucketOwnerEnforced'),
->>>>>>> d1ecf45 (Give buckets and objects access control lists and ownership)
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
 });
 export type Settings = z.infer<typeof settings>;

@@ -17,24 +17,6 @@ export interface MeaningRequest {
   readonly storageClasses?: readonly string[];
 }
 
-<<<<<<< HEAD
-const CANNED_ACLS: ReadonlySet<string> = new Set([
-  'public-read',
-  'public-read-write',
-  'authenticated-read',
-  'aws-exec-read',
-  'bucket-owner-read',
-  'log-delivery-write',
-]);
-const DEFAULT_ACLS: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
-const OWNERSHIPS: ReadonlySet<string> = new Set(['BucketOwnerPreferred', 'ObjectWriter']);
-const REFUSED_PREFIXES = ['x-amz-grant-'] as const;
-=======
-const STORAGE_CLASSES: ReadonlySet<string> = new Set(
-  `REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW
-   EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP`.split(/\s+/),
-);
->>>>>>> c28ffe0 (Give buckets and objects access control lists and ownership)
 const REFUSED_HEADERS: ReadonlySet<string> = new Set([
   'x-amz-mfa',
   'x-amz-write-offset-bytes',
@@ -63,12 +45,7 @@ export function checkMeaning(request: MeaningRequest): void {
       throw notImplemented(name);
     if (name.startsWith(LOCK_PREFIX) && !TAKES_LOCKS.has(request.operation.name)) throw notImplemented(name);
   }
-<<<<<<< HEAD
-  checkChoice(headers, 'x-amz-acl', DEFAULT_ACLS, CANNED_ACLS);
   checkStorageClass(request);
-=======
-  checkStorageClass(headers);
->>>>>>> c28ffe0 (Give buckets and objects access control lists and ownership)
   checkVersionId(request);
 }
 
@@ -76,23 +53,7 @@ export function checkMeaning(request: MeaningRequest): void {
 export const notImplemented = (name: string): S3Error =>
   new S3Error('NotImplemented', { fields: { Header: name } });
 
-<<<<<<< HEAD
-function checkChoice(
-  headers: MeaningRequest['headers'],
-  name: string,
-  accepted: ReadonlySet<string>,
-  known: ReadonlySet<string>,
-): void {
-  const value = headers[name];
-  if (value === undefined || accepted.has(value)) return;
-  if (known.has(value)) throw notImplemented(name);
-  throw new S3Error('InvalidArgument', { fields: { ArgumentName: name, ArgumentValue: value } });
-}
-
 function checkStorageClass({ headers, storageClasses = STORAGE_CLASSES }: MeaningRequest): void {
-=======
-function checkStorageClass(headers: MeaningRequest['headers']): void {
->>>>>>> c28ffe0 (Give buckets and objects access control lists and ownership)
   const value = headers['x-amz-storage-class'];
   if (value === undefined || storageClasses.includes(value)) return;
   if (UNSUPPORTED_CLASSES.has(value)) throw notImplemented('x-amz-storage-class');

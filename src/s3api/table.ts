@@ -36,12 +36,12 @@ import {
 } from './ops/object-locks.ts';
 import { OBJECT_OPERATIONS } from './ops/object-operations.ts';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './ops/object-tagging.ts';
-import { postObject } from './ops/post-object.ts';
 import {
   deleteBucketOwnershipControls,
   getBucketOwnershipControls,
   putBucketOwnershipControls,
 } from './ops/ownership-controls.ts';
+import { postObject } from './ops/post-object.ts';
 import {
   deletePublicAccessBlock,
   getPublicAccessBlock,

@@ -212,12 +212,8 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     createS3Server({
       services: {
         ...{ catalog, dosm, clock, region: gateway.region, storageClasses: settings.storageClasses },
-<<<<<<< HEAD
         ...{ encryption: encryptionService(keyring, settings.encryption), webhooks: notifications.webhooks },
-=======
-        encryption: encryptionService(keyring, settings.encryption),
         objectOwnership: settings.defaultObjectOwnership,
->>>>>>> d1ecf45 (Give buckets and objects access control lists and ownership)
       },
       readers: createRequestReaders({
         ...{ ...signing, sessions, region: gateway.region, service: 's3' },

@@ -174,7 +174,6 @@ describe('what is not set', () => {
     ['tagging', 'NoSuchTagSet'],
     ['website', 'NoSuchWebsiteConfiguration'],
     ['encryption', 'ServerSideEncryptionConfigurationNotFoundError'],
-    ['ownershipControls', 'OwnershipControlsNotFoundError'],
     ['publicAccessBlock', 'NoSuchPublicAccessBlockConfiguration'],
     ['object-lock', 'ObjectLockConfigurationNotFoundError'],
     ['replication', 'ReplicationConfigurationNotFoundError'],
@@ -209,7 +208,7 @@ describe('what is not set', () => {
 
 describe('what is not supported', () => {
   it('is 501 and changes nothing', async () => {
-    const puts = ['acl', 'encryption', 'renameObject', 'annotation'];
+    const puts = ['encryption', 'renameObject', 'annotation'];
     for (const name of puts) {
       assert.equal(await ask('PUT', `/mine/k?${name}`, { body: '<X/>' }), '501 NotImplemented', name);
     }
