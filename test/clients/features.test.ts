@@ -4,6 +4,7 @@ import { freePort } from '../harness/postgres.ts';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
 import { forms } from './features/forms.ts';
 import { iam } from './features/iam.ts';
+import { lifecycle } from './features/lifecycle.ts';
 import { notifications } from './features/notifications.ts';
 import { policies } from './features/policies.ts';
 
@@ -20,6 +21,7 @@ const SETTINGS = {
       timeoutMs: 30_000,
     },
   ],
+  lifecycleDayMs: 20_000,
   notifications: { pollMs: 50, backoffMs: 20 },
 } as const;
 
@@ -35,5 +37,6 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   forms(store);
   iam(store);
   policies(store);
+  lifecycle(store);
   notifications(store, hookPort);
 });
