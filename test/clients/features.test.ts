@@ -2,6 +2,7 @@
 import { after, before, describe } from 'node:test';
 import { freePort } from '../harness/postgres.ts';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
+import { ENCRYPTION_SETTINGS, encryption } from './features/encryption.ts';
 import { forms } from './features/forms.ts';
 import { iam } from './features/iam.ts';
 import { lifecycle } from './features/lifecycle.ts';
@@ -13,6 +14,7 @@ const hookPort = await freePort();
 
 /** Of the store's configuration file; what several features need stands here once. */
 const SETTINGS = {
+  encryption: ENCRYPTION_SETTINGS,
   webhooks: [
     {
       name: 'feature',
@@ -34,6 +36,7 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   after(() => started?.stop());
   const store = (): FeatureStore => started!;
 
+  encryption(store);
   forms(store);
   iam(store);
   policies(store);
