@@ -132,6 +132,8 @@ function answerError(
     return;
   }
   leaveUnreadBody(req, res);
+  // The rest of its body is not waited for.
+  if (shown.code === 'RequestTimeout') res.setHeader('connection', 'close');
   sendError(res, shown, answer);
 }
 
@@ -155,6 +157,8 @@ async function endResponse(o: PipelineOptions, req: IncomingMessage, res: Server
     const bytesMax = o.drainBytesMax ?? 64 * 1024 * 1024;
     await drainRequest(req, { bytesMax, idleMs: o.drainIdleMs ?? 1_000 });
   }
+  // The connection may have gone meanwhile, and its end is not told twice.
+  if (res.destroyed || res.closed) return;
   await new Promise<void>((resolve) => {
     res.once('close', resolve);
     res.end(() => resolve());

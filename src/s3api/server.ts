@@ -141,7 +141,7 @@ function createApp(
   limits: Required<ServerLimits>,
   names: Names,
   state: { underWay: number; closing: boolean },
-): express.Express {
+): (req: express.Request, res: express.Response) => void {
   const pipeline = createPipeline({ ...o, router: createRouter(o.operations ?? OPERATIONS), ...names });
   const queries = o.identityApi && createQueryFront({ ...o, ...names, api: o.identityApi });
   const rate =
@@ -154,7 +154,7 @@ function createApp(
   app.enable('case sensitive routing');
   app.enable('strict routing');
   app.use(healthOf(o, names, state));
-  app.use(async (req: IncomingMessage, res: ServerResponse) => {
+  const serve = async (req: IncomingMessage, res: ServerResponse) => {
     if (state.closing) res.setHeader('connection', 'close');
     const refusal =
       state.underWay >= limits.requestsMax || !(await withinRate(rate, req, names.proxies))
@@ -167,8 +167,10 @@ function createApp(
     } finally {
       state.underWay--;
     }
-  });
-  return app;
+  };
+  app.use(serve);
+  // Targets in which Express finds no path (`http://`) pass its handlers by, and would get a page of its own.
+  return (req, res) => app(req, res, () => serve(req, res));
 }
 
 const slowDown = (): S3Error => new S3Error('SlowDown', { headers: { 'retry-after': '1' } });

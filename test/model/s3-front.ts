@@ -29,6 +29,8 @@ export interface S3Front {
   readonly logged: () => string;
   /** As fetch, with the account's header; `account` is `alice` unless told. */
   request(method: string, path: string, init?: FrontRequest): Promise<FrontAnswer>;
+  /** Requests at this moment. */
+  underWay(): number;
   reloadTls(): void;
   close(): Promise<void>;
 }
@@ -78,16 +80,17 @@ export async function startS3Front(options: Partial<S3ServerOptions> = {}): Prom
       });
       return { status: response.status, headers: response.headers, text: await response.text() };
     },
+    underWay: server.underWay,
     reloadTls: server.reloadTls,
     close: server.close,
   };
 }
 
-export function headerReaders(): RequestReaders {
+export function headerReaders(o: { readonly stallMs?: number } = {}): RequestReaders {
   const noKeys = async (): Promise<null> => null;
   const deps = { findAccessKey: noKeys, openSecret: () => '', clock: systemClock, region: 'us-east-1' };
   return {
-    ...createRequestReaders({ ...deps, service: 's3' }),
+    ...createRequestReaders({ ...deps, service: 's3' }, o),
     authenticate: async (request): Promise<Authenticated> => {
       const name = request.headers['x-test-account']?.[0];
       const account = ACCOUNTS.find(({ id }) => id === name);
