@@ -54,6 +54,11 @@ const OF_NEW_OBJECTS: ReadonlySet<string> = new Set([
   's3:PutObjectRetention',
   's3:PutObjectLegalHold',
 ]);
+/** Of these, what whoever may write may say of what it writes, also without an account. */
+const OF_WRITING: Readonly<Record<string, AclPermission>> = {
+  's3:PutObjectAcl': 'WRITE',
+  's3:PutObjectTagging': 'WRITE',
+};
 /** About an object's key, and for the bucket's owner to allow. */
 const OF_KEYS: ReadonlySet<string> = new Set([
   's3:PutObject',
@@ -68,7 +73,7 @@ const OF_KEYS: ReadonlySet<string> = new Set([
 export async function aclAllows(question: AccessQuestion, { ignorePublic }: AclRules): Promise<boolean> {
   const { bucket, action, principal } = question;
   if (bucket === null || !aclsCount(bucket)) return false;
-  const ofBucket = OF_BUCKET[action];
+  const ofBucket = isOfNewObject(question) ? OF_WRITING[action] : OF_BUCKET[action];
   if (ofBucket !== undefined) return aclGrants(aclOfBucket(bucket), principal, ofBucket, ignorePublic);
   const ofObject = OF_OBJECT[action];
   if (ofObject === undefined || isOfNewObject(question)) return false;

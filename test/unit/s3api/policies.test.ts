@@ -232,6 +232,45 @@ describe('what is not there', () => {
   });
 });
 
+describe('where lists count', () => {
+  let open = '';
+  const policyOfOpen = (...Statement: Json[]) =>
+    ask('PUT', `/${open}?policy`, { body: JSON.stringify({ Version: '2012-10-17', Statement }) });
+  beforeEach(async () => {
+    open = `lists-${++count}`;
+    const headers = { 'x-amz-object-ownership': 'ObjectWriter', 'x-amz-acl': 'public-read-write' };
+    assert.equal(await ask('PUT', `/${open}`, { headers }), '200');
+  });
+
+  it("a bucket's policy gives away its owner's objects alone, and denies for all", async () => {
+    await front.request('PUT', `/${open}/alices`, { body: 'a' });
+    await front.request('PUT', `/${open}/bobs`, { ...bob, body: 'b' });
+    const everybody = { Principal: '*', Action: 's3:GetObject', Resource: `arn:aws:s3:::${open}/*` };
+    await policyOfOpen({ ...everybody, Effect: 'Allow' });
+    assert.equal(await ask('GET', `/${open}/alices`, nobody), '200');
+    assert.equal(await ask('GET', `/${open}/bobs`, nobody), '403 AccessDenied');
+    assert.equal(await ask('GET', `/${open}/bobs`, bob), '200');
+    await policyOfOpen({ ...everybody, Effect: 'Deny' });
+    assert.equal(await ask('GET', `/${open}/bobs`, bob), '403 AccessDenied');
+  });
+
+  it('whoever may write may say what the list and the tags of the new object are', async () => {
+    const headers = { 'x-amz-acl': 'public-read', 'x-amz-tagging': 'a=b' };
+    assert.equal(await ask('PUT', `/${open}/n`, { ...nobody, body: 'x', headers }), '200');
+    assert.equal(await ask('GET', `/${open}/n`, nobody), '200');
+    assert.equal(
+      await ask('PUT', `/${open}/n?tagging`, { ...nobody, body: '<Tagging><TagSet/></Tagging>' }),
+      '403 AccessDenied',
+    );
+    assert.equal(
+      await ask('PUT', `/${open}/n?acl`, { ...nobody, headers: { 'x-amz-acl': 'private' } }),
+      '403 AccessDenied',
+    );
+    await ask('PUT', `/${open}?acl`, { headers: { 'x-amz-acl': 'public-read' } });
+    assert.equal(await ask('PUT', `/${open}/m`, { ...nobody, body: 'x', headers }), '403 AccessDenied');
+  });
+});
+
 describe('a public access block', () => {
   it('is kept as it was put', async () => {
     assert.equal(await block('BlockPublicAcls', 'RestrictPublicBuckets'), '200');
