@@ -14,7 +14,7 @@ export interface MeaningRequest {
   readonly query: ReadonlyMap<string, string>;
   readonly bucket: Bucket | null;
   /** Those that are declared; default: STORAGE_CLASSES. */
-  readonly storageClasses?: readonly string[];
+  readonly storageClasses: readonly string[] | undefined;
 }
 
 const REFUSED_HEADERS: ReadonlySet<string> = new Set([

@@ -123,13 +123,7 @@ export async function runRequest(o: Surroundings, hand: RequestInHand): Promise<
   if (!afterBody) await admit(asking, {});
   if (!operation.run) throw notImplemented(operation.name);
   const { storageClasses } = o.services;
-  checkMeaning({
-    operation,
-    headers,
-    query: target.query,
-    bucket,
-    ...(storageClasses && { storageClasses }),
-  });
+  checkMeaning({ operation, headers, query: target.query, bucket, storageClasses });
   const reading: BodyReading = {
     signal,
     onFirstRead: continuer(req, res),

@@ -69,7 +69,9 @@ async function store(ctx: OperationContext, form: Form): Promise<OperationResult
   const put = putContext(ctx, key, headers, as);
   for (const action of actionsOf(putObject, headers, NO_QUERY, ctx.bucket!.owner))
     await put.authorize(action, ctx.bucketName, key);
-  checkMeaning({ operation: putObject, headers, query: NO_QUERY, bucket: ctx.bucket });
+  const { bucket, services } = ctx;
+  const { storageClasses } = services;
+  checkMeaning({ operation: putObject, headers, query: NO_QUERY, bucket, storageClasses });
   const held = await holdFile(ctx, key, form.file(), { room, range, bytesMax: ctx.body!.length });
   try {
     const result = await putObject.run!({ ...put, body: bodyOf(ctx, held, headers) });
