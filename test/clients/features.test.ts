@@ -2,6 +2,7 @@
 import { after, before, describe } from 'node:test';
 import { freePort } from '../harness/postgres.ts';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
+import { acl } from './features/acl.ts';
 import { forms } from './features/forms.ts';
 import { iam } from './features/iam.ts';
 import { notifications } from './features/notifications.ts';
@@ -32,6 +33,7 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   after(() => started?.stop());
   const store = (): FeatureStore => started!;
 
+  acl(store);
   forms(store);
   iam(store);
   policies(store);

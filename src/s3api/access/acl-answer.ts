@@ -75,8 +75,10 @@ export async function aclAllows(question: AccessQuestion, { ignorePublic }: AclR
   if (bucket === null || !aclsCount(bucket)) return false;
   const ofBucket = isOfNewObject(question) ? OF_WRITING[action] : OF_BUCKET[action];
   if (ofBucket !== undefined) return aclGrants(aclOfBucket(bucket), principal, ofBucket, ignorePublic);
+  // Who signs owns what it writes (resourceOwner); who does not may say as much of it.
+  if (isOfNewObject(question)) return aclGrants(aclOfBucket(bucket), principal, 'WRITE', ignorePublic);
   const ofObject = OF_OBJECT[action];
-  if (ofObject === undefined || isOfNewObject(question)) return false;
+  if (ofObject === undefined) return false;
   const version = await question.findObject();
   // Who may list is told that there is nothing.
   if (version === null || version.isDeleteMarker)

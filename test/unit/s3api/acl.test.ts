@@ -184,6 +184,13 @@ describe('what ACLs grant', () => {
     for (const account of ['bob', null]) {
       assert.equal(await ask('PUT', `${path}/new`, { account, body: 'x' }), '200');
       assert.equal(await ask('DELETE', `${path}/new`, { account }), '204');
+      const put = { account, body: 'x', headers: { 'x-amz-acl': 'public-read', 'x-amz-tagging': 'a=b' } };
+      assert.equal(await ask('PUT', `${path}/new`, put), '200');
+      assert.equal(await ask('GET', `${path}/new`, { account: 'bob' }), '200');
+      assert.equal(
+        await ask('PUT', `${path}/open?acl`, { account, ...withAcl('private') }),
+        '403 AccessDenied',
+      );
       assert.equal(await ask('PUT', `${path}?acl`, { account, ...withAcl('private') }), '403 AccessDenied');
     }
     await front.request('PUT', `${path}?acl`, withAcl('private'));
