@@ -57,13 +57,22 @@ export function readDeclared(
   o: { readonly bytesMax: number; readonly lengthRequired: boolean },
 ): Declared {
   const length = declaredLength(headers, payload);
-  if (length === null && o.lengthRequired) throw new S3Error('MissingContentLength');
+  if (length === null && o.lengthRequired) throw withoutLength(headers);
   if (length !== null && length > o.bytesMax)
     throw new S3Error('EntityTooLarge', {
       fields: { ProposedSize: String(length), MaxSizeAllowed: String(o.bytesMax) },
     });
   return { length, md5: declaredMd5(headers), checksum: declaredChecksum(headers, payload) };
 }
+
+/** A body in chunks of HTTP's own is told that it is those which are not taken. */
+const withoutLength = (headers: Headers): S3Error =>
+  headers['transfer-encoding'] === undefined
+    ? new S3Error('MissingContentLength')
+    : new S3Error('NotImplemented', {
+        message: 'A header you provided implies functionality that is not implemented',
+        fields: { Header: 'Transfer-Encoding' },
+      });
 
 function declaredLength(headers: Headers, payload: PayloadMode): number | null {
   const decoded = parseLength(headers['x-amz-decoded-content-length']);

@@ -41,6 +41,7 @@ test('declarations that are wrong are refused before a byte is read', async () =
   const length = { 'content-length': '3' };
   await refused({}, 'MissingContentLength');
   await refused({ 'content-length': 'x' }, 'MissingContentLength');
+  await refused({ 'transfer-encoding': 'chunked' }, 'NotImplemented', /A header you provided/);
   await refused({ 'content-length': String(5 * 2 ** 30 + 1) }, 'EntityTooLarge');
   await refused(length, 'MissingContentLength', undefined, { kind: 'chunked-unsigned' });
   for (const md5 of ['', 'rubbish', 'AAAA', 'rL0Y20zC+Fzt72VPzMSk2A'])
