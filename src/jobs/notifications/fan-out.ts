@@ -30,8 +30,14 @@ type Buckets = ReadonlyMap<number, BucketRecord>;
 export interface FanOutMemory {
   at: { readonly position: Position; readonly buckets: Buckets } | null;
   leasedUntil: number;
+  /** The lease was another gateway's: not asked for before then. */
+  notBefore: number;
 }
-export const newFanOutMemory = (): FanOutMemory => ({ at: null, leasedUntil: Number.NEGATIVE_INFINITY });
+export const newFanOutMemory = (): FanOutMemory => ({
+  at: null,
+  leasedUntil: Number.NEGATIVE_INFINITY,
+  notBefore: Number.NEGATIVE_INFINITY,
+});
 
 const PAGE = 500;
 const PAGES_PER_RUN = 40;
@@ -39,12 +45,14 @@ const PAGES_PER_RUN = 40;
 /** Queues what there is to queue in this pair's feed. */
 export async function fanOut(o: FanOutOptions, pair: PairId, memory: FanOutMemory): Promise<void> {
   const { source, clock, owner, leaseMs } = o;
+  if (clock.monotonic() < memory.notBefore) return;
   try {
     for (let pages = 0; pages < PAGES_PER_RUN; pages += 1) {
       if (memory.leasedUntil - clock.monotonic() < leaseMs / 2) {
         const askedAt = clock.monotonic();
         if (!(await source.leaseNotifications(pair, '', owner, leaseMs))) {
           memory.at = null;
+          memory.notBefore = askedAt + leaseMs / 4;
           return;
         }
         memory.leasedUntil = askedAt + leaseMs;
