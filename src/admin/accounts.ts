@@ -134,6 +134,7 @@ function userReport({ id, displayName, email, tenant, isRoot }: Account): UserRe
   return { id, displayName, ...optional, isRoot };
 }
 
-function keyReport({ accessKeyId, account, status, createdAt }: AccessKey): KeyReport {
-  return { accessKeyId, user: account.id, status, createdAt: createdAt.toISOString() };
+function keyReport({ accessKeyId, account, user, status, createdAt }: AccessKey): KeyReport {
+  const iamUser = user && { iamUser: user.name };
+  return { accessKeyId, user: account.id, ...iamUser, status, createdAt: createdAt.toISOString() };
 }

@@ -219,6 +219,8 @@ export interface UserReport {
 export interface KeyReport {
   readonly accessKeyId: string;
   readonly user: string;
+  /** The user of that account whose key it is; absent: the account's own. */
+  readonly iamUser?: string;
   readonly status: 'active' | 'inactive';
   readonly createdAt: string;
 }

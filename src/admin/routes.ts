@@ -36,6 +36,8 @@ import { type NotificationsAdmin, notificationRoutes } from './notifications.ts'
 import type { PairsService } from './pairs.ts';
 import { pairAdd, pairWeight, rebalanceQuery } from './pairs-api.ts';
 import { parse } from './parse.ts';
+import type { Policies } from './policies.ts';
+import { entitiesQuery, newPolicy, policyQuery } from './policies-api.ts';
 import { type RebuildService, rebuildQuery } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
 import { repairsQuery, scrubOrder } from './replication-api.ts';
@@ -47,6 +49,7 @@ import type { Verify } from './verify.ts';
 
 export interface RouteServices {
   readonly accounts: Accounts;
+  readonly policies: Policies;
   readonly usage: UsageService;
   readonly catalog: Catalog;
   readonly status: () => Promise<StatusReport>;
@@ -64,7 +67,8 @@ export interface RouteServices {
 }
 
 export function adminRoutes(services: RouteServices): Router {
-  const { accounts, usage, catalog, status, locate, failover, verify, reseal, replication } = services;
+  const { accounts, policies, usage, catalog, status, locate, failover, verify, reseal, replication } =
+    services;
   const router = Router();
 
   router.get('/status', async (_req, res) => {
@@ -94,6 +98,18 @@ export function adminRoutes(services: RouteServices): Router {
   });
   router.delete('/keys/:accessKeyId', async (req, res) => {
     await accounts.deleteKey(req.params.accessKeyId, localsOf(res).accessKeyId);
+    res.status(204).end();
+  });
+
+  router.get('/policies', async (req, res) => {
+    res.json({ entities: await policies.list(parse(entitiesQuery, req.query).account) });
+  });
+  router.post('/policies', async (_req, res) => {
+    await policies.put(parse(newPolicy, localsOf(res).body));
+    res.status(204).end();
+  });
+  router.delete('/policies', async (req, res) => {
+    await policies.remove(parse(policyQuery, req.query));
     res.status(204).end();
   });
 

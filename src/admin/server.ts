@@ -28,6 +28,7 @@ import { type LocateQuery, locateObject } from './locate.ts';
 import type { Metrics } from './metrics.ts';
 import { type NotificationsAdmin, notificationsReport } from './notifications.ts';
 import type { PairsService } from './pairs.ts';
+import { createPolicies } from './policies.ts';
 import type { RebuildService } from './rebuild/service.ts';
 import type { ReplicationService } from './replication.ts';
 import { createReseal } from './reseal.ts';
@@ -172,6 +173,7 @@ function adminApp(options: AdminOptions): Express {
   const locate = (query: LocateQuery) => locateObject(options, query);
   const routes = adminRoutes({
     accounts,
+    policies: createPolicies(catalog),
     usage,
     catalog,
     status,

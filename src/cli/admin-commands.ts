@@ -13,6 +13,7 @@ import { registerFailover } from './failover-commands.ts';
 import { locateText } from './locate-view.ts';
 import { registerNotifications } from './notification-commands.ts';
 import { registerPairs } from './pair-commands.ts';
+import { registerPolicies } from './policy-commands.ts';
 import { registerRebuild } from './rebuild-command.ts';
 import { registerReplication } from './replication-commands.ts';
 import { registerReseal } from './reseal-command.ts';
@@ -50,6 +51,7 @@ export function registerAdminCommands(program: Command): void {
   registerUsers(user);
   registerQuota(user, 'user');
   registerKeys(program.command('key').description('access keys of accounts'));
+  registerPolicies(program);
   const bucket = program.command('bucket').description('buckets of all accounts');
   registerBuckets(bucket);
   registerQuota(bucket, 'bucket');
@@ -173,8 +175,8 @@ function registerKeys(key: Command): void {
       run(flags, async (client) => {
         const query = flags.user === undefined ? '' : `?${new URLSearchParams({ user: flags.user })}`;
         const { keys } = await client.send<{ keys: KeyReport[] }>('GET', `/keys${query}`);
-        const rows = keys.map((k) => [k.accessKeyId, k.user, k.status, k.createdAt]);
-        show(flags, keys, table(['ACCESS KEY', 'USER', 'STATUS', 'CREATED'], rows));
+        const rows = keys.map((k) => [k.accessKeyId, k.user, k.iamUser ?? '', k.status, k.createdAt]);
+        show(flags, keys, table(['ACCESS KEY', 'USER', 'IAM USER', 'STATUS', 'CREATED'], rows));
       }),
     );
   for (const [name, status, done] of [

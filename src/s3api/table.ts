@@ -21,6 +21,7 @@ import { deleteBucketWebsite, getBucketWebsite, putBucketWebsite } from './ops/b
 import { deleteBucket, getBucketLocation, headBucket } from './ops/buckets.ts';
 import { CORS_PREFLIGHT } from './ops/cors-preflight.ts';
 import { createBucket } from './ops/create-bucket.ts';
+import { DEFAULTS } from './ops/defaults.ts';
 import { listBuckets } from './ops/list-buckets.ts';
 import { listMultipartUploads } from './ops/list-multipart-uploads.ts';
 import { listObjectVersions } from './ops/list-object-versions.ts';
@@ -104,6 +105,7 @@ export const OPERATIONS: readonly OperationRow[] = [
   postObject,
   ...OBJECT_OPERATIONS,
   ...NOT_SET,
+  ...DEFAULTS,
   ...CORS_PREFLIGHT,
   ...UNSUPPORTED,
 ];

@@ -3,8 +3,10 @@ import { after, before, describe } from 'node:test';
 import { freePort } from '../harness/postgres.ts';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
 import { acl } from './features/acl.ts';
+import { ENCRYPTION_SETTINGS, encryption } from './features/encryption.ts';
 import { forms } from './features/forms.ts';
 import { iam } from './features/iam.ts';
+import { lifecycle } from './features/lifecycle.ts';
 import { notifications } from './features/notifications.ts';
 import { policies } from './features/policies.ts';
 
@@ -13,6 +15,7 @@ const hookPort = await freePort();
 
 /** Of the store's configuration file; what several features need stands here once. */
 const SETTINGS = {
+  encryption: ENCRYPTION_SETTINGS,
   webhooks: [
     {
       name: 'feature',
@@ -21,6 +24,7 @@ const SETTINGS = {
       timeoutMs: 30_000,
     },
   ],
+  lifecycleDayMs: 20_000,
   notifications: { pollMs: 50, backoffMs: 20 },
 } as const;
 
@@ -34,8 +38,10 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   const store = (): FeatureStore => started!;
 
   acl(store);
+  encryption(store);
   forms(store);
   iam(store);
   policies(store);
+  lifecycle(store);
   notifications(store, hookPort);
 });

@@ -100,6 +100,9 @@ describe('files', () => {
   });
   it('name the line of a wrong value', () => {
     refused({ config: file('settings:\n  drainMs: soon\n') }, /file\.yaml:2: settings\.drainMs: .*number/);
+    const classes = (list: string) => ({ config: file(`settings:\n  storageClasses: ${list}\n`) });
+    refused(classes('[STANDARD, GLACIER]'), /file\.yaml:2: settings\.storageClasses.*restored/);
+    refused(classes('[COLD, STANDARD]'), /begin with STANDARD/);
   });
   it('name the line that is no YAML', () => {
     refused({ config: file('settings:\n  drainMs: [\n') }, /file\.yaml:\d+: /);

@@ -54,12 +54,6 @@ export const NOT_SET: readonly OperationRow[] = [
     xmlDocument('RequestPaymentConfiguration', tag('Payer', 'BucketOwner')),
   ),
   empty('GetBucketLogging', 'logging', 's3:GetBucketLogging', xmlDocument('BucketLoggingStatus', '')),
-  empty(
-    'GetBucketAccelerateConfiguration',
-    'accelerate',
-    's3:GetAccelerateConfiguration',
-    xmlDocument('AccelerateConfiguration', ''),
-  ),
   noneListed(
     'ListBucketAnalyticsConfigurations',
     'analytics',

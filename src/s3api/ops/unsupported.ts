@@ -37,26 +37,14 @@ const SERVICE: readonly Line[] = [
 const BUCKET: readonly Line[] = [
   ['WriteGetObjectResponse', 'POST', '@x-amz-request-route', 's3-object-lambda:WriteGetObjectResponse'],
   ['CreateSession', 'GET', 'session', 's3express:CreateSession'],
-  ['GetBucketAbac', 'GET', 'abac'],
-  ['PutBucketAbac', 'PUT', 'abac'],
-  ['PutBucketAccelerateConfiguration', 'PUT', 'accelerate', 's3:PutAccelerateConfiguration'],
   ['PutBucketAnalyticsConfiguration', 'PUT', 'analytics', 's3:PutAnalyticsConfiguration'],
-  ['DeleteBucketAnalyticsConfiguration', 'DELETE', 'analytics', 's3:PutAnalyticsConfiguration'],
   [
     'PutBucketIntelligentTieringConfiguration',
     'PUT',
     'intelligent-tiering',
     's3:PutIntelligentTieringConfiguration',
   ],
-  [
-    'DeleteBucketIntelligentTieringConfiguration',
-    'DELETE',
-    'intelligent-tiering',
-    's3:PutIntelligentTieringConfiguration',
-  ],
   ['PutBucketInventoryConfiguration', 'PUT', 'inventory', 's3:PutInventoryConfiguration'],
-  ['DeleteBucketInventoryConfiguration', 'DELETE', 'inventory', 's3:PutInventoryConfiguration'],
-  ['PutBucketLogging', 'PUT', 'logging'],
   [
     'GetBucketMetadataConfiguration',
     'GET',
@@ -82,10 +70,7 @@ const BUCKET: readonly Line[] = [
   ['UpdateBucketMetadataInventoryTableConfiguration', 'PUT', 'metadataInventoryTable'],
   ['UpdateBucketMetadataJournalTableConfiguration', 'PUT', 'metadataJournalTable'],
   ['PutBucketMetricsConfiguration', 'PUT', 'metrics', 's3:PutMetricsConfiguration'],
-  ['DeleteBucketMetricsConfiguration', 'DELETE', 'metrics', 's3:PutMetricsConfiguration'],
   ['PutBucketReplication', 'PUT', 'replication', 's3:PutReplicationConfiguration'],
-  ['DeleteBucketReplication', 'DELETE', 'replication', 's3:PutReplicationConfiguration'],
-  ['PutBucketRequestPayment', 'PUT', 'requestPayment'],
 ];
 
 const OBJECT: readonly Line[] = [

@@ -9,7 +9,7 @@ import { connect } from 'node:tls';
 import { request } from 'undici';
 import type { AccountId } from '../../../src/base/ids.ts';
 import { CatalogUnavailable } from '../../../src/ddm/catalog.ts';
-import { openSecret } from '../../../src/identity/secret-box.ts';
+import { openSecret, sealSecret } from '../../../src/identity/secret-box.ts';
 import { ROOT, startAdmin } from './admin-harness.ts';
 
 const CERTIFICATES = resolve(import.meta.dirname, '../../fixtures/tls');
@@ -37,6 +37,35 @@ describe('who may ask', () => {
       assert.equal(answer.statusCode, 200);
       assert.match(await answer.body.text(), pattern);
     }
+  });
+
+  it('refuses users of the root account, and keeps their policies', async () => {
+    const account = (await admin.catalog.findAccount('root' as AccountId))!;
+    const user = { kind: 'user', id: 'AIDAOPS', account, name: 'ops', path: '/', tags: {} } as const;
+    await admin.catalog.createEntity(user, 10);
+    const credentials = { accessKeyId: 'OPSKEY', secretAccessKey: 'ops-secret-ops-secret' };
+    const sealedSecret = sealSecret(admin.master, credentials.secretAccessKey, credentials.accessKeyId);
+    const key = { accessKeyId: 'OPSKEY', account: account.id, sealedSecret, user: { id: user.id, max: 2 } };
+    await admin.catalog.createAccessKey(key);
+    const { status, json } = await admin.send('GET', '/users', { credentials });
+    assert.deepEqual([status, json.code], [403, 'Unauthorized']);
+    const { keys } = (await admin.send('GET', '/keys', { query: { user: 'root' } })).json;
+    assert.equal(keys.find((k: { accessKeyId: string }) => k.accessKeyId === 'OPSKEY').iamUser, 'ops');
+    const policy = { account: 'root', kind: 'user', name: 'ops', policy: 'p' };
+    const put = (document: string) => admin.send('POST', '/policies', { body: { ...policy, document } });
+    assert.equal((await put('{}')).status, 400);
+    const statement = { Effect: 'Allow', Action: 's3:*', Resource: '*' };
+    const document = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+    assert.equal((await put(document)).status, 204);
+    const { entities } = (await admin.send('GET', '/policies', { query: { account: 'root' } })).json;
+    assert.deepEqual(
+      [entities[0].arn, entities[0].policies],
+      ['arn:aws:iam::root:user/ops', { p: document }],
+    );
+    assert.equal((await admin.send('DELETE', '/policies', { query: policy })).status, 204);
+    assert.equal((await admin.send('DELETE', '/policies', { query: policy })).status, 404);
+    await admin.catalog.deleteAccessKey('OPSKEY');
+    await admin.catalog.deleteEntity({ account: account.id, kind: 'user', name: 'ops' });
   });
 
   it('refuses requests that are not signed', async () => {

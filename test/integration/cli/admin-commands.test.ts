@@ -75,6 +75,25 @@ async function fails(
   assert.equal(ended.stdout, '');
 }
 
+const POLICY = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: 's3:GetObject', Resource: 'arn:aws:s3:::b/*' }],
+};
+
+describe('antipode policy', () => {
+  it('puts, shows and deletes policies of users', async () => {
+    const account = (await admin.catalog.findAccount('root' as AccountId))!;
+    const ci = { kind: 'user', id: 'AIDACI', account, name: 'ci', path: '/', tags: {} } as const;
+    await admin.catalog.createEntity(ci, 10);
+    const file = join(data, 'policy.json');
+    writeFileSync(file, JSON.stringify(POLICY));
+    await json('policy', 'put', 'reads', file, '--user', 'ci');
+    const shown = await antipode(['policy', 'show', 'reads', '--user', 'ci', '--data', data]);
+    assert.deepEqual(JSON.parse(shown.stdout), POLICY);
+    assert.deepEqual(await json('policy', 'delete', 'reads', '--user', 'ci'), { deleted: 'reads' });
+  });
+});
+
 describe('antipode user and key', () => {
   it('make an identity with a given id, access key and secret, as conformance suites need it', async () => {
     const secret = 'tenant-secret-tenant-secret-tenant-secret';

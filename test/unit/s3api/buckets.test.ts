@@ -213,8 +213,7 @@ describe('what is not supported', () => {
       assert.equal(await ask('PUT', `/mine/k?${name}`, { body: '<X/>' }), '501 NotImplemented', name);
     }
     assert.equal(await ask('POST', '/mine/k?restore', { body: '<X/>' }), '501 NotImplemented');
-    assert.equal(await ask('PUT', '/mine?logging', { body: '{}' }), '501 NotImplemented');
-    assert.equal(await ask('DELETE', '/mine?replication'), '501 NotImplemented');
+    assert.equal(await ask('PUT', '/mine?replication', { body: '{}' }), '501 NotImplemented');
     assert.equal((await front.request('GET', '/mine/k')).text, 'hello');
   });
 
