@@ -4,7 +4,7 @@ import { freePort } from '../harness/postgres.ts';
 import { type FeatureStore, missingClients, startFeatureStore } from './feature-store.ts';
 import { acl } from './features/acl.ts';
 import { ENCRYPTION_SETTINGS, encryption } from './features/encryption.ts';
-import { forms } from './features/forms.ts';
+import { forms, WEBSITE_DOMAIN } from './features/forms.ts';
 import { iam } from './features/iam.ts';
 import { lifecycle } from './features/lifecycle.ts';
 import { notifications } from './features/notifications.ts';
@@ -25,6 +25,7 @@ const SETTINGS = {
     },
   ],
   lifecycleDayMs: 20_000,
+  websiteDomains: [WEBSITE_DOMAIN],
   notifications: { pollMs: 50, backoffMs: 20 },
 } as const;
 

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { PutBucketAclCommand, PutBucketOwnershipControlsCommand } from '@aws-sdk/client-s3';
 import { deriveSigningKey } from '../../../../src/identity/sigv4/signing-key.ts';
 import { type FormPart, fieldsOf, multipart, signedPolicy } from '../../../harness/post-form.ts';
-import { BASE, type FormFront, file, signed, startFormFront } from './form-kit.ts';
+import { BASE, Bucket, type FormFront, file, signed, startFormFront } from './form-kit.ts';
 import { CREDENTIALS } from './sdk-front.ts';
 
 let front: FormFront;
@@ -174,6 +175,25 @@ describe('the signature of a form', () => {
       assert.match((await lenient.send(wrong)).outcome, /^403 SignatureDoesNotMatch/);
     } finally {
       await lenient.close();
+    }
+  });
+
+  it('is not needed where everybody may write, who then may say what his object is like', async () => {
+    const open = await startFormFront();
+    try {
+      const { s3 } = open;
+      const ObjectOwnership = 'ObjectWriter';
+      await s3.send(
+        new PutBucketOwnershipControlsCommand({
+          Bucket,
+          OwnershipControls: { Rules: [{ ObjectOwnership }] },
+        }),
+      );
+      await s3.send(new PutBucketAclCommand({ Bucket, ACL: 'public-read-write' }));
+      assert.equal((await open.post(fieldsOf({ key: 'k', acl: 'public-read' }))).outcome, '204');
+      assert.equal((await fetch(`${open.url}/${Bucket}/k`)).status, 200);
+    } finally {
+      await open.close();
     }
   });
 
