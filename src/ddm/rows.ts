@@ -9,7 +9,7 @@ import type { AccountId, BlobId, BucketId, MemberId, PairId } from '../base/ids.
 /** Immutable bytes that are kept on a pair. `root` proves them: see nodes/digest-tree.ts. */
 export interface BlobRef {
   readonly id: BlobId;
-  /** Bytes stored (equal to the object's bytes until encryption exists). */
+  /** Bytes stored: more than the object's own where they are encrypted. */
   readonly size: number;
   /** 32 bytes: SHA-256 root of the digest tree over the stored chunks. */
   readonly root: Buffer;

@@ -131,9 +131,18 @@ export function partEncryption(ctx: Context, encryption: unknown): WriteEncrypti
 
 // --------------------------------------------------------------------------------------------------- reads
 
-/** The object of the request. @throws {S3Error} as {@link keyOf} */
+/** Of the object of the request. @throws {S3Error} as {@link keyOf} */
 export function keyOfRequest(ctx: Context, encryption: unknown): DataKey | null {
   return keyOf(ctx, encryption, ownerOf(ctx), 'object');
+}
+
+/**
+ * That a request may have what is known of its object, and not the bytes: a client's key must be the right one; whether the
+ * store has its own at hand does not matter. @throws {S3Error} as {@link keyOf}
+ */
+export function requireKeyOfClient(ctx: Context, encryption: unknown): void {
+  const isManaged = envelopeIn(encryption) !== null && envelopeIn(encryption)?.algorithm !== 'SSE-C';
+  if (!isManaged || customerKeyIn(ctx) !== null) keyOfRequest(ctx, encryption);
 }
 
 /**

@@ -13,7 +13,7 @@ import {
   storedBytesOf,
   storedRangeOf,
 } from '../encryption/chunk-cipher.ts';
-import { encryptionHeaders, keyOfRequest } from '../encryption/object-encryption.ts';
+import { encryptionHeaders, keyOfRequest, requireKeyOfClient } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import type { OperationContext } from '../operation.ts';
 import { checksumHeaders, wantsChecksum } from './checksums.ts';
@@ -33,7 +33,7 @@ export interface Selection {
   readonly headers: ResponseHeaders;
   /** null when there is nothing to send. */
   readonly range: ByteRange | null;
-  /** null when the bytes are not encrypted. */
+  /** null when the bytes are not encrypted, or only asked about. */
   readonly dataKey: DataKey | null;
 }
 type Chosen = Omit<Selection, 'dataKey'>;
@@ -69,6 +69,10 @@ function textHeaders(headers: ResponseHeaders): Record<string, string> {
 
 /** @throws {S3Error} NotModified, PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidArgument, InvalidRequest */
 export async function select(ctx: OperationContext, version: ObjectVersion): Promise<Selection> {
+  if (ctx.operation.method === 'HEAD') {
+    requireKeyOfClient(ctx, version.encryption);
+    return { ...(await choose(ctx, version)), dataKey: null };
+  }
   const dataKey = keyOfRequest(ctx, version.encryption);
   return { ...(await choose(ctx, version)), dataKey };
 }

@@ -1,7 +1,7 @@
 /** GetObjectAttributes: what the catalog knows about an object, in one answer. */
 import { LIMITS } from '../../base/limits.ts';
 import type { ManifestPart, ObjectVersion } from '../../ddm/catalog.ts';
-import { keyOfRequest } from '../encryption/object-encryption.ts';
+import { requireKeyOfClient } from '../encryption/object-encryption.ts';
 import { S3Error } from '../errors.ts';
 import { checksumTag, checksumTags } from '../objects/checksums.ts';
 import { requireVersion } from '../objects/reading.ts';
@@ -27,7 +27,7 @@ export const getObjectAttributes: OperationRow = {
 async function run(ctx: OperationContext): Promise<OperationResult> {
   const wanted = wantedAttributes(ctx.headers['x-amz-object-attributes']);
   const version = await requireVersion(ctx);
-  keyOfRequest(ctx, version.encryption);
+  requireKeyOfClient(ctx, version.encryption);
   // In the order of the response syntax, whatever the order of the question.
   const inner: string[] = [];
   if (wanted.has('ETag')) inner.push(tag('ETag', version.etag));

@@ -9,7 +9,7 @@ import {
   type PutObjectCommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import type { Envelope } from '../../../../src/identity/envelope.ts';
+import type { Envelope, Keyring } from '../../../../src/identity/envelope.ts';
 import { createMasterKey } from '../../../../src/identity/secret-box.ts';
 import type { ModelBlob } from '../../../model/model-dosm.ts';
 import { type SdkFront, startSdkFront } from './sdk-front.ts';
@@ -50,6 +50,7 @@ export const readArgs = (way: Way) => (way === 'c' ? WAYS.c : {});
 
 export interface Kit {
   readonly front: SdkFront;
+  readonly keyring: Keyring;
   readonly s3: S3Client;
   put(key: string, more?: object, body?: Buffer | string): Promise<PutObjectCommandOutput>;
   get(
@@ -70,7 +71,7 @@ export async function startKit(): Promise<Kit> {
     return (await front.catalog.findVersion(bucket.id, key))!;
   };
   return {
-    ...{ front, s3 },
+    ...{ front, keyring, s3 },
     put: (Key, more = {}, Body = BODY) => s3.send(new PutObjectCommand({ Bucket, Key, Body, ...more })),
     get: async (Key, more = {}) => {
       const got = await s3.send(new GetObjectCommand({ Bucket, Key, ...more }));

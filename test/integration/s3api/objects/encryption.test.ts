@@ -12,6 +12,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { LIMITS } from '../../../../src/base/limits.ts';
+import type { MasterKey } from '../../../../src/identity/secret-box.ts';
 import {
   ARN,
   BODY,
@@ -223,6 +224,23 @@ describe('SSE-KMS', () => {
     assert.ok(bytes.equals(BODY));
     assert.deepEqual([got.SSEKMSKeyId, got.BucketKeyEnabled], [ARN, true]);
     assert.deepEqual((await envelopeIn('arn'))?.context, { team: 'ü' });
+  });
+
+  it('shows what is known of an object whose key is declared no more, and nothing else', async () => {
+    await put('orphan', { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'key-1' });
+    const kms = kit.keyring.kms as Map<string, MasterKey>;
+    const key = kms.get('key-1')!;
+    kms.delete('key-1');
+    try {
+      assert.equal(
+        (await s3.send(new HeadObjectCommand({ Bucket, Key: 'orphan' }))).ContentLength,
+        BODY.length,
+      );
+      await fails(get('orphan'), 400, 'KMS.NotFoundException');
+    } finally {
+      kms.set('key-1', key);
+    }
+    assert.ok((await get('orphan')).bytes.equals(BODY));
   });
 
   it('refuses a key that is not declared, none, and the dual layer', async () => {
