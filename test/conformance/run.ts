@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
+import { newKey } from '../../src/launcher/secrets.ts';
 import { startStore } from '../harness/store.ts';
 import { type Comparison, compare, countsTable, groupOf, readExpected, type TestResult } from './results.ts';
 import { checkPython, createUsers, runSuite, type SuiteOptions } from './suite.ts';
@@ -82,7 +83,10 @@ async function main(): Promise<number> {
   const options = readOptions();
   const expected = readExpected(readFileSync(flags.expected, 'utf8'), flags.expected);
   checkPython(options);
-  const store = await startStore({ args: ['--config', resolve(flags.settings)] });
+  const store = await startStore({
+    args: ['--config', resolve(flags.settings)],
+    env: { CONFORMANCE_KEY_1: newKey(), CONFORMANCE_KEY_2: newKey() },
+  });
   process.once('SIGINT', () => store.stop().then(() => process.exit(130)));
   process.once('SIGTERM', () => store.stop().then(() => process.exit(143)));
   try {
