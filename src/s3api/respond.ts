@@ -29,13 +29,17 @@ export class SlowBodyFailed extends Error {
   override readonly name = 'SlowBodyFailed';
 }
 
+/** What XML cannot carry: an error must be one that every parser reads, and here a text only tells what was wrong. */
+const UNREADABLE = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g;
+const readable = (text: string): string => text.replace(UNREADABLE, '\ufffd');
+
 export function errorXml(error: S3Error, answer: Answer): string {
-  const fields = Object.entries(error.fields).map(([name, value]) => tag(name, value));
+  const fields = Object.entries(error.fields).map(([name, value]) => tag(name, readable(value)));
   const inner = [
     tag('Code', error.code),
-    tag('Message', error.message),
+    tag('Message', readable(error.message)),
     ...fields,
-    tag('Resource', answer.resource),
+    tag('Resource', readable(answer.resource)),
     tag('RequestId', answer.requestId),
     tag('HostId', answer.hostId),
   ];

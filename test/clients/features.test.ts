@@ -7,6 +7,7 @@ import { ENCRYPTION_SETTINGS, encryption } from './features/encryption.ts';
 import { forms, WEBSITE_DOMAIN } from './features/forms.ts';
 import { iam } from './features/iam.ts';
 import { lifecycle } from './features/lifecycle.ts';
+import { locks } from './features/locks.ts';
 import { notifications } from './features/notifications.ts';
 import { policies } from './features/policies.ts';
 
@@ -45,4 +46,5 @@ describe('features, through clients', missing === null ? {} : { skip: missing },
   policies(store);
   lifecycle(store);
   notifications(store, hookPort);
+  locks(store);
 });
