@@ -31,6 +31,7 @@ export const putBucketPolicy: OperationRow = {
   ...row('PutBucketPolicy', 'PUT'),
   body: 'xml',
   run: async (ctx) => {
+    requireOwnersAccount(ctx);
     const bucket = ctx.bucket!;
     const document = understand(ctx.text, bucket.name);
     if (isPublic(document) && publicAccessBlockOf(bucket).blockPublicPolicy)
@@ -45,7 +46,9 @@ export const putBucketPolicy: OperationRow = {
 
 export const getBucketPolicy: OperationRow = {
   ...row('GetBucketPolicy', 'GET'),
-  run: async ({ bucket }) => {
+  run: async (ctx) => {
+    requireOwnersAccount(ctx);
+    const { bucket } = ctx;
     const stored = storedPolicy(bucket!);
     if (stored === null) throw new S3Error('NoSuchBucketPolicy', { fields: { BucketName: bucket!.name } });
     return { status: 200, headers: { 'content-type': 'application/json' }, body: stored.text };
@@ -54,8 +57,23 @@ export const getBucketPolicy: OperationRow = {
 
 export const deleteBucketPolicy: OperationRow = {
   ...row('DeleteBucketPolicy', 'DELETE'),
-  run: (ctx) => setPolicy(ctx, null),
+  run: async (ctx) => {
+    requireOwnersAccount(ctx);
+    return setPolicy(ctx, null);
+  },
 };
+
+/**
+ * Other accounts may do nothing with a policy, whatever it allows them.
+ * @throws {S3Error} MethodNotAllowed
+ */
+function requireOwnersAccount({ principal, bucket, operation }: OperationContext): void {
+  const account = principal.kind === 'account' ? principal.account : null;
+  if (account !== null && (account.isRoot || account.id === bucket!.owner)) return;
+  throw new S3Error('MethodNotAllowed', {
+    fields: { Method: operation.method, ResourceType: 'BUCKETPOLICY' },
+  });
+}
 
 /** A bucket without a policy is public where its list says so. */
 export const getBucketPolicyStatus: OperationRow = {

@@ -107,6 +107,14 @@ describe('a policy', () => {
     assert.equal(await ask('GET', `/${bucket}/a`), '200');
   });
 
+  it('is for no other account to read or change, whatever it allows', async () => {
+    await setPolicy({ ...toBob('s3:*BucketPolicy*'), Principal: '*', Resource: whole() });
+    for (const method of ['GET', 'PUT', 'DELETE'])
+      for (const who of [bob, nobody])
+        assert.equal(await ask(method, `/${bucket}?policy`, who), '405 MethodNotAllowed');
+    assert.equal(await ask('GET', `/${bucket}?policyStatus`, bob), '200');
+  });
+
   it('asks about a version by an action of its own', async () => {
     await setPolicy(toBob('s3:GetObjectVersion'));
     assert.equal(await ask('GET', `/${bucket}/a`, bob), '403 AccessDenied');
