@@ -48,17 +48,9 @@ const MAKES_OBJECTS: ReadonlySet<string> = new Set([
   'PostObject',
 ]);
 /** What comes with a new object, and is about it and not about what was there before. */
-const OF_NEW_OBJECTS: ReadonlySet<string> = new Set([
-  's3:PutObjectAcl',
-  's3:PutObjectTagging',
-  's3:PutObjectRetention',
-  's3:PutObjectLegalHold',
-]);
-/** Of these, what whoever may write may say of what it writes, also without an account. */
-const OF_WRITING: Readonly<Record<string, AclPermission>> = {
-  's3:PutObjectAcl': 'WRITE',
-  's3:PutObjectTagging': 'WRITE',
-};
+const OF_NEW_OBJECTS: ReadonlySet<string> = new Set(['s3:PutObjectAcl', 's3:PutObjectTagging']);
+/** What is the bucket owner's to allow also of new objects that are not: a lock keeps the bucket from being emptied. */
+const LOCKS: ReadonlySet<string> = new Set(['s3:PutObjectRetention', 's3:PutObjectLegalHold']);
 /** About an object's key, and for the bucket's owner to allow. */
 const OF_KEYS: ReadonlySet<string> = new Set([
   's3:PutObject',
@@ -73,7 +65,7 @@ const OF_KEYS: ReadonlySet<string> = new Set([
 export async function aclAllows(question: AccessQuestion, { ignorePublic }: AclRules): Promise<boolean> {
   const { bucket, action, principal } = question;
   if (bucket === null || !aclsCount(bucket)) return false;
-  const ofBucket = isOfNewObject(question) ? OF_WRITING[action] : OF_BUCKET[action];
+  const ofBucket = OF_BUCKET[action];
   if (ofBucket !== undefined) return aclGrants(aclOfBucket(bucket), principal, ofBucket, ignorePublic);
   // Who signs owns what it writes (resourceOwner); who does not may say as much of it.
   if (isOfNewObject(question)) return aclGrants(aclOfBucket(bucket), principal, 'WRITE', ignorePublic);
@@ -94,6 +86,7 @@ export async function resourceOwner(question: AccessQuestion): Promise<AccountId
   const { bucket, action, key, principal } = question;
   if (bucket === null) return null;
   if (key === '' || OF_KEYS.has(action) || !aclsCount(bucket)) return bucket.owner;
+  if (LOCKS.has(action) && MAKES_OBJECTS.has(question.operation ?? '')) return bucket.owner;
   if (isOfNewObject(question)) return principal.kind === 'account' ? principal.account.id : bucket.owner;
   const version = await question.findObject();
   return version === null || version.isDeleteMarker ? bucket.owner : version.owner;

@@ -262,6 +262,34 @@ describe('where lists count', () => {
     assert.equal(await ask('GET', `/${open}/bobs`, bob), '403 AccessDenied');
   });
 
+  it('whoever may write may not lock what it writes, unless a policy says so', async () => {
+    const name = `locks-${++count}`;
+    const headers = {
+      'x-amz-object-ownership': 'ObjectWriter',
+      'x-amz-acl': 'public-read-write',
+      'x-amz-bucket-object-lock-enabled': 'true',
+    };
+    assert.equal(await ask('PUT', `/${name}`, { headers }), '200');
+    const put = (who: object, hold: boolean) =>
+      ask('PUT', `/${name}/k`, {
+        ...who,
+        body: 'x',
+        headers: {
+          'content-md5': 'ndTkYSaMgDT1yFZOFVxnpg==',
+          ...(hold && { 'x-amz-object-lock-legal-hold': 'ON' }),
+        },
+      });
+    for (const who of [bob, nobody]) assert.equal(await put(who, false), '200');
+    for (const who of [bob, nobody]) assert.equal(await put(who, true), '403 AccessDenied');
+    assert.equal(await put({}, true), '200');
+    const allow = { ...toBob('s3:PutObjectLegalHold'), Resource: `arn:aws:s3:::${name}/*` };
+    await ask('PUT', `/${name}?policy`, {
+      body: JSON.stringify({ Version: '2012-10-17', Statement: allow }),
+    });
+    assert.equal(await put(bob, true), '200');
+    assert.equal(await put(nobody, true), '403 AccessDenied');
+  });
+
   it('whoever may write may say what the list and the tags of the new object are', async () => {
     const headers = { 'x-amz-acl': 'public-read', 'x-amz-tagging': 'a=b' };
     assert.equal(await ask('PUT', `/${open}/n`, { ...nobody, body: 'x', headers }), '200');
