@@ -63,10 +63,11 @@ export interface EntityName {
 
 /** Users and roles; all on the root pair. Keys of users are made with `createAccessKey`. */
 export interface EntityCatalog {
+  /** Without regard to case. Changes and deletions take the name as it is. */
   findEntity(name: EntityName): Promise<Entity | null>;
   /** May be cached for at most LIMITS.settingsAgeMs. */
   findEntityById(id: string): Promise<Entity | null>;
-  /** By name; of those whose path begins with `pathPrefix`. */
+  /** By name, without regard to case; of those whose path begins with `pathPrefix`. */
   listEntities(query: {
     account: AccountId;
     kind: EntityKind;

@@ -18,6 +18,8 @@ const refused = <R extends string>(reason: R) => ({ outcome: 'refused', reason }
 const DONE = { outcome: 'done', value: null } as const;
 const compact = (texts: readonly string[]) => texts.join('').replace(/\s/g, '').length;
 
+const lower = (text: string) => text.toLowerCase();
+
 export class ModelEntities {
   readonly #entities = new Map<string, Entity>();
   readonly #account: (id: AccountId) => Account | null;
@@ -32,14 +34,16 @@ export class ModelEntities {
     return this.#entities.get(id) ?? null;
   }
   find({ account, kind, name }: EntityName): Entity | null {
-    return this.#of(account, kind).find((entity) => entity.name === name) ?? null;
+    return this.#taken(account, kind, name) ?? null;
   }
   hasAny(account: AccountId): boolean {
     return this.#of(account, 'user').length > 0 || this.#of(account, 'role').length > 0;
   }
 
   list({ account, kind, pathPrefix, after, max }: Query): Said<'listEntities'> {
-    const found = this.#of(account, kind).filter((e) => e.path.startsWith(pathPrefix) && e.name > after);
+    const found = this.#of(account, kind).filter(
+      (e) => e.path.startsWith(pathPrefix) && lower(e.name) > lower(after),
+    );
     return { entities: found.slice(0, max), truncated: found.length > max };
   }
 
@@ -55,7 +59,7 @@ export class ModelEntities {
 
   change(name: EntityName, { putPolicy, dropPolicy, ...change }: EntityChange): Said<'changeEntity'> {
     const entity = this.find(name);
-    if (entity === null) return refused('no-such-entity');
+    if (entity?.name !== name.name) return refused('no-such-entity');
     const other = change.name && this.#taken(name.account, name.kind, change.name);
     if (other && other.id !== entity.id) return refused('exists');
     const policies = { ...entity.policies };
@@ -76,7 +80,7 @@ export class ModelEntities {
     hasKeys: (id: string) => boolean,
   ): Outcome<null, 'no-such-entity' | 'has-keys' | 'has-policies'> {
     const entity = this.find(name);
-    if (entity === null) return refused('no-such-entity');
+    if (entity?.name !== name.name) return refused('no-such-entity');
     if (hasKeys(entity.id)) return refused('has-keys');
     if (Object.keys(entity.policies).length > 0) return refused('has-policies');
     this.#entities.delete(entity.id);
@@ -86,9 +90,9 @@ export class ModelEntities {
   #of(account: AccountId, kind: EntityKind): Entity[] {
     return [...this.#entities.values()]
       .filter((entity) => entity.account.id === account && entity.kind === kind)
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+      .sort((a, b) => (lower(a.name) < lower(b.name) ? -1 : 1));
   }
   #taken(account: AccountId, kind: EntityKind, name: string): Entity | undefined {
-    return this.#of(account, kind).find((entity) => entity.name.toLowerCase() === name.toLowerCase());
+    return this.#of(account, kind).find((entity) => lower(entity.name) === lower(name));
   }
 }

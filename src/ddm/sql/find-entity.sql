@@ -1,3 +1,3 @@
 SELECT to_jsonb(e) AS entity, a.id, a.display_name, a.email, a.tenant, a.is_root
 FROM root.entity e JOIN root.account a ON a.id = e.account_id
-WHERE e.account_id = $1 AND e.kind = $2 AND e.name = $3
+WHERE e.account_id = $1 AND e.kind = $2 AND lower(e.name) = lower($3)

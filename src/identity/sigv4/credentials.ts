@@ -48,7 +48,16 @@ const inQuery: Malformed = (detail, fields) =>
 export function parseCredential(text: string, expected: Expected, malformed: Malformed) {
   const parts = text.split('/');
   const [accessKeyId, date, region, service, terminal] = parts;
-  if (parts.length !== 5 || !accessKeyId || !date || !region || !service || !terminal)
+  const noRegion = expected.region !== null && !region;
+  if (
+    parts.length !== 5 ||
+    !accessKeyId ||
+    !date ||
+    region === undefined ||
+    noRegion ||
+    !service ||
+    !terminal
+  )
     throw malformed(
       'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
     );

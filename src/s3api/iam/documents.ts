@@ -82,7 +82,7 @@ export function pageOf(parameters: Parameters): Page {
   const marker = parameters.optional('Marker', 'marker');
   if (marker === undefined) return { after: '', max };
   const after = Buffer.from(marker, 'base64url').toString('utf8');
-  if (after === '' || markerOf(after) !== marker) throw validation('Invalid Marker.');
+  if (!/^[!-~]{1,128}$/.test(after) || markerOf(after) !== marker) throw validation('Invalid Marker.');
   return { after, max };
 }
 

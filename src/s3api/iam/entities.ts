@@ -197,6 +197,33 @@ const tagActions = (kind: EntityKind): QueryAction[] => {
   ];
 };
 
+/** How many there are and may be. */
+async function summary(ctx: QueryContext): Promise<string> {
+  ctx.authorize('*');
+  const query = { account: ctx.account.id, pathPrefix: '', after: '' };
+  const users = await ctx.catalog.listEntities({ ...query, kind: 'user', max: LIMITS.usersPerAccountMax });
+  const roles = await ctx.catalog.listEntities({ ...query, kind: 'role', max: LIMITS.rolesPerAccountMax });
+  const figures = {
+    Users: users.entities.length,
+    UsersQuota: LIMITS.usersPerAccountMax,
+    Roles: roles.entities.length,
+    RolesQuota: LIMITS.rolesPerAccountMax,
+    Groups: 0,
+    GroupsQuota: 0,
+    Policies: 0,
+    PoliciesQuota: 0,
+    MFADevices: 0,
+    AccessKeysPerUserQuota: LIMITS.accessKeysPerUserMax,
+    UserPolicySizeQuota: LIMITS.userPoliciesCharactersMax,
+    RolePolicySizeQuota: LIMITS.rolePoliciesCharactersMax,
+    AssumeRolePolicySizeQuota: LIMITS.trustPolicyCharactersMax,
+  };
+  const entries = Object.entries(figures).map(([name, n]) =>
+    wrap('entry', tag('key', name) + tag('value', n)),
+  );
+  return wrap('SummaryMap', entries.join(''));
+}
+
 export const ENTITY_ACTIONS: readonly QueryAction[] = [
   iamAction('CreateUser', ['UserName', 'Path', 'Tags'], async (ctx) =>
     wrap('User', entityXml(await create(ctx, 'user', {}), { tags: true })),
@@ -218,6 +245,7 @@ export const ENTITY_ACTIONS: readonly QueryAction[] = [
   iamAction('UpdateRole', ['RoleName', 'Description', 'MaxSessionDuration'], updateRole),
   iamAction('UpdateAssumeRolePolicy', ['RoleName', 'PolicyDocument'], updateTrust),
   iamAction('DeleteRole', ['RoleName'], (ctx) => remove(ctx, 'role')),
+  iamAction('GetAccountSummary', [], summary),
   ...tagActions('user'),
   ...tagActions('role'),
 ];

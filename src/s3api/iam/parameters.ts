@@ -130,7 +130,7 @@ export class Parameters {
 
   /** `Tags.member.1.Key` …; undefined: none were given. */
   tags(): Record<string, string> | undefined {
-    const tags: Record<string, string> = {};
+    const tags = new Map<string, string>();
     let n = 1;
     for (; this.#values.has(`Tags.member.${n}.Key`); n++) {
       const key = this.#values.get(`Tags.member.${n}.Key`)!;
@@ -140,14 +140,14 @@ export class Parameters {
         !/^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$/u.test(value)
       )
         throw new QueryError('InvalidInput', 'A tag has a key or a value that is not allowed.');
-      if (Object.hasOwn(tags, key))
+      if (tags.has(key))
         throw new QueryError(
           'InvalidInput',
           'Duplicate tag keys found. Please note that Tag keys are case insensitive.',
         );
-      tags[key] = value;
+      tags.set(key, value);
     }
-    return n === 1 ? undefined : tags;
+    return n === 1 ? undefined : Object.fromEntries(tags);
   }
 
   /** `TagKeys.member.1` … */

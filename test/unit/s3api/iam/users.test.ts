@@ -86,6 +86,9 @@ describe('users', () => {
     await ok(alice, 'CreateUser', { UserName: 'dup' });
     const again = await refused([409, 'EntityAlreadyExists'], alice, 'CreateUser', { UserName: 'DUP' });
     assert.equal(again, 'User with name DUP already exists.');
+    assert.equal((await ok(alice, 'GetUser', { UserName: 'DUP' })).one('UserName'), 'dup');
+    const summary = await ok(alice, 'GetAccountSummary');
+    assert.match(summary.text, /<entry><key>Users<\/key><value>\d+<\/value><\/entry>/);
     await refused([400, 'ValidationError'], alice, 'CreateUser', {});
     await refused([400, 'ValidationError'], alice, 'CreateUser', { UserName: 'a b' });
     await refused([400, 'ValidationError'], alice, 'CreateUser', { UserName: 'a'.repeat(65) });
