@@ -3,7 +3,7 @@
  * N; more, or the same, from files or the environment as the settings name them. The highest number seals, unless the
  * settings say which; all of them open. Declared keys (aws:kms) come from the settings alone.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ConfigError, fromEnvironment, type Settings } from '../config.ts';
 import type { Keyring } from '../identity/envelope.ts';
@@ -67,9 +67,11 @@ function readMasters(secretsDir: string, settings: EncryptionSettings): Readonly
   const sources = new Map<number, KeySource>(settings.masterKeys.map(({ id, ...source }) => [id, source]));
   if (sources.size < settings.masterKeys.length)
     throw new ConfigError('encryption.masterKeys: a number stands there twice');
-  if (!sources.has(0)) sources.set(0, { file: join(secretsDir, SECRET_FILES.master) });
   for (const id of fileIds(secretsDir))
     if (!sources.has(id)) sources.set(id, { file: join(secretsDir, `master-${id}.key`) });
+  // Once nothing is sealed under the first key any more, it may be put away.
+  const first = join(secretsDir, SECRET_FILES.master);
+  if (!sources.has(0) && (sources.size === 0 || existsSync(first))) sources.set(0, { file: first });
   return new Map(
     [...sources].map(([id, source]) => [id, createMasterKey(materialOf(`the master key ${id}`, source), id)]),
   );

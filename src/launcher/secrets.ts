@@ -3,7 +3,7 @@
  * never replaced: losing the master key loses every access key that it seals.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Credentials, readCredentials } from '../config.ts';
 import { writeDurably } from './durable.ts';
@@ -38,7 +38,10 @@ export function makeSecrets(
 ): { credentials: Credentials; generated: boolean } {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o700);
-  for (const name of ['cluster', 'master'] as const) makeFile(folder, SECRET_FILES[name], newKey);
+  makeFile(folder, SECRET_FILES.cluster, newKey);
+  // The first of them may have been put away.
+  const hasMaster = readdirSync(folder).some((name) => /^master-\d+\.key$/.test(name));
+  if (!hasMaster) makeFile(folder, SECRET_FILES.master, newKey);
   for (const name of ['superuser', 'replication', 'owner', 'app', 'reader', 'writer'] as const)
     makeFile(folder, SECRET_FILES[name], newPassword);
   const path = join(folder, SECRET_FILES.rootCredentials);

@@ -33,6 +33,11 @@ describe('the keyring', () => {
     assert.equal(next.master.id, 2);
     assert.equal(openSecret(next.masters, sealed, 'x').toString(), 'secret');
     assert.equal(openKeyring(dir, encryption({ sealWith: 1 })).master.id, 1);
+    rmSync(join(dir, 'master.key'));
+    assert.deepEqual(
+      openKeyring(dir, encryption()).masters.map(({ id }) => id),
+      [1, 2],
+    );
   });
 
   it('takes keys from files and the environment, as hex or base64', () => {
