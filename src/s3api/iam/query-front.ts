@@ -47,10 +47,15 @@ const DRAIN = { bytesMax: 1024 * 1024, idleMs: 1_000 };
 /** Whether a request is one of the query APIs', which S3 knows nothing of: at `/`, not of a bucket's host. */
 export function isQueryRequest(
   req: IncomingMessage,
-  o: { readonly proxies: ProxyRules; readonly domains: readonly string[] },
+  o: {
+    readonly proxies: ProxyRules;
+    readonly domains: readonly string[];
+    readonly websiteDomains: readonly string[];
+  },
 ): boolean {
   const [path, query = ''] = (req.url ?? '').split('?', 2);
-  if (path !== '/' || bucketOfHost(originOf(req, o.proxies).host, o.domains) !== null) return false;
+  const domains = [...o.domains, ...o.websiteDomains];
+  if (path !== '/' || bucketOfHost(originOf(req, o.proxies).host, domains) !== null) return false;
   if (req.method === 'POST' && isForm(req)) return true;
   const names = new URLSearchParams(query);
   return (req.method === 'POST' || req.method === 'GET') && names.has('Action') && names.has('Version');
