@@ -136,8 +136,8 @@ export function openAccounts(directories: Directories, o: CatalogOptions): Accou
       if (answer === 'unknown') return UNKNOWN;
       const said = answer.rows[0]?.answer as 'done' | CreateKeyRefusal;
       if (said !== 'done') return refused(said);
-      const [row] = await root.read(FIND_ACCESS_KEY, [accessKeyId]);
-      // Gone again: somebody was quick.
+      // It has been made: what cannot be read now, or is gone again, is not "not done".
+      const [row] = await root.read(FIND_ACCESS_KEY, [accessKeyId]).catch(() => []);
       return row ? done(accessKeyOf(row)) : UNKNOWN;
     },
 
