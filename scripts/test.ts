@@ -43,7 +43,6 @@ const PHASES: readonly Phase[] = [
 /** Files that take longest, begun first in their phase, so that its end is not one file running alone. */
 const SLOW = [
   'clients/aws-cli',
-  'deploy/members',
   'store/conditions',
   'history/s3-history',
   'store/lost-directories',

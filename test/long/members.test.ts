@@ -8,8 +8,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import type { StatusReport } from '../../../src/admin/api.ts';
-import { Deployment, DIRECTORIES, GATEWAYS, NODES } from '../../harness/deployment.ts';
+import type { StatusReport } from '../../src/admin/api.ts';
+import { Deployment, DIRECTORIES, GATEWAYS, NODES } from '../harness/deployment.ts';
 
 let deployment: Deployment;
 const clients = new Map<string, S3Client>();
