@@ -53,8 +53,14 @@ export async function accessOfNewObject(request: MakingRequest): Promise<NewObje
   return { owner, attributes: kept === null ? {} : { acl: kept } };
 }
 
-/** Where lists do not count one may be named that says what holds anyway. */
-async function requireDefault({ services, bucket }: MakingRequest, requested: RequestedAcl): Promise<void> {
+/**
+ * Where lists do not count one may be named that says what holds anyway: tools copy an object with its list.
+ * @throws {S3Error} AccessControlListNotSupported
+ */
+export async function requireDefault(
+  { services, bucket }: Pick<MakingRequest, 'services' | 'bucket'>,
+  requested: RequestedAcl,
+): Promise<void> {
   if (requested.kind === 'canned') {
     if (requested.name === 'bucket-owner-full-control') return;
     if (requested.name === 'private' && isByDefault(bucket!)) return;

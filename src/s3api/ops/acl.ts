@@ -3,11 +3,11 @@
  * headers, or by a document; whom the bucket or version belongs to never changes by it.
  */
 import type { AccountId } from '../../base/ids.ts';
-import type { Acl, Bucket } from '../../ddm/catalog.ts';
+import type { Acl } from '../../ddm/catalog.ts';
 import { ACL, type AclSubject, aclOfBucket, aclOfVersion, cannedAcl, keptAcl } from '../acl/acl.ts';
 import { aclXml, readAclDocument } from '../acl/document.ts';
-import { requireUnblocked } from '../acl/new-object.ts';
-import { aclsCount, aclsNotSupported, effectiveOwner, isByDefault } from '../acl/ownership.ts';
+import { requireDefault, requireUnblocked } from '../acl/new-object.ts';
+import { aclsCount, effectiveOwner } from '../acl/ownership.ts';
 import { aclOfHeaders, type RequestedAcl, resolveGrants } from '../acl/requested.ts';
 import { S3Error } from '../errors.ts';
 import { changeVersion } from '../objects/changes.ts';
@@ -77,7 +77,10 @@ export const putObjectAcl: OperationRow = {
 async function putOnBucket(ctx: OperationContext): Promise<OperationResult> {
   const bucket = ctx.bucket!;
   const wanted = wantedAcl(ctx, 'bucket');
-  if (!mayHaveAcl(bucket, wanted)) return { status: 200 };
+  if (!aclsCount(bucket)) {
+    await requireSame(ctx, wanted);
+    return { status: 200 };
+  }
   const acl = await resolveWanted(ctx, wanted, bucket.owner, null);
   const outcome = await ctx.services.catalog.setBucketSetting(bucket.id, ACL, keptAcl(acl, bucket.owner));
   settle(outcome, () => new S3Error('NoSuchBucket', { fields: { BucketName: ctx.bucketName } }));
@@ -90,7 +93,10 @@ async function putOnObject(ctx: OperationContext): Promise<OperationResult> {
   const version = await requireVersion(ctx);
   const headers = versionHeaders(bucket, version.versionId);
   const wanted = wantedAcl(ctx, 'object');
-  if (!mayHaveAcl(bucket, wanted)) return { status: 200, headers };
+  if (!aclsCount(bucket)) {
+    await requireSame(ctx, wanted);
+    return { status: 200, headers };
+  }
   const acl = keptAcl(await resolveWanted(ctx, wanted, version.owner, bucket.owner), version.owner);
   const versionId = await changeVersion(ctx, (change) => services.catalog.amendVersion({ ...change, acl }));
   return { status: 200, headers: versionHeaders(bucket, versionId) };
@@ -114,16 +120,10 @@ function wantedAcl({ headers, text }: OperationContext, on: AclSubject): WantedA
   return { kind: 'grants', ...readAclDocument(text) };
 }
 
-/**
- * False: the request says what holds already, where lists do not count.
- * @throws {S3Error} AccessControlListNotSupported
- */
-function mayHaveAcl(bucket: Bucket, wanted: WantedAcl): boolean {
-  if (aclsCount(bucket)) return true;
-  const isDefault =
-    wanted.kind === 'canned' && ['private', 'bucket-owner-full-control'].includes(wanted.name);
-  if (isDefault && isByDefault(bucket)) return false;
-  throw aclsNotSupported();
+/** @throws {S3Error} AccessControlListNotSupported, AccessDenied: another owner than the bucket's */
+async function requireSame(ctx: OperationContext, wanted: WantedAcl): Promise<void> {
+  await requireDefault(ctx, wanted);
+  if (wanted.owner !== undefined && wanted.owner !== ctx.bucket!.owner) throw new S3Error('AccessDenied');
 }
 
 /** @throws {S3Error} AccessDenied: another owner than it has, or a public list where these are blocked */

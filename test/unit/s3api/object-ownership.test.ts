@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type S3Front, startS3Front } from '../../model/s3-front.ts';
-import { aclOf, ask, bucket, controls, startAclFront, withAcl } from './acl-kit.ts';
+import { aclOf, ask, bucket, controls, document, startAclFront, withAcl } from './acl-kit.ts';
 
 let front: S3Front;
 before(async () => {
@@ -96,6 +96,12 @@ describe('object ownership', () => {
     assert.equal(await ask('PUT', `${path}/new`, { body: '', headers: same }), '200');
     const other = { 'x-amz-grant-read': 'id=bob' };
     assert.equal(await ask('PUT', `${path}/new`, { body: '', headers: other }), refused);
+    // As tools copy an object with the list that they read.
+    const read = (await front.request('GET', `${path}/put?acl`)).text;
+    assert.equal(await ask('PUT', `${path}/put?acl`, { body: read }), '200');
+    assert.equal(await ask('PUT', `${path}?acl`, { body: read }), '200');
+    const more = document([['CanonicalUser', 'bob', 'READ']]);
+    assert.equal(await ask('PUT', `${path}/put?acl`, { body: more }), refused);
     // Lists that were there before count again.
     assert.equal(await put('ObjectWriter'), '200');
     assert.equal(await ask('GET', `${path}/source`, { account: 'bob' }), '200');
