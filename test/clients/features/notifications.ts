@@ -63,7 +63,7 @@ export function notifications(store: () => FeatureStore, port: number): void {
       receiver.answer = (request, response) =>
         (request.body.includes('bad') ? answerWith(400) : answerOk)(request, response);
       for (const Key of ['in/good one', 'in/bad', 'out/other'])
-        await sdk.send(new PutObjectCommand({ Bucket: bucket, Key, Body: '' }));
+        await sdk.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x' }));
       await sdk.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'in/good one' }));
       const told = () =>
         receiver.taken
