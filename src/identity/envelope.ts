@@ -193,7 +193,7 @@ export function envelopeOf(value: unknown): Envelope | null {
   return value as Envelope;
 }
 
-/** Length before text, so that no two owners give the same. */
+/** JSON keeps names apart, so that no two owners give the same. */
 function boundTo(
   algorithm: Encryption,
   owner: EnvelopeOwner,
