@@ -199,6 +199,8 @@ export const settings = z.strictObject({
     .default([])
     .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'two have the same name'),
   notifications: notifications.prefault({}),
+  /** Clients may sign for any region and need not name one for a bucket, as at S3's global endpoint. */
+  anyRegion: z.boolean().default(false),
   /** Who owns the objects of buckets that are made from now on without saying so (docs/access.md). */
   defaultObjectOwnership: z
     .enum(['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'])

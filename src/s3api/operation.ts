@@ -114,6 +114,8 @@ export interface Services {
   readonly dosm: Dosm;
   readonly clock: Clock;
   readonly region: string;
+  /** Clients sign for whatever region they like: src/settings.ts. */
+  readonly anyRegion?: boolean;
   /** Names of the webhooks that notifications may go to. */
   readonly webhooks?: ReadonlySet<string>;
   /** Absent: nothing can be encrypted here, and who asks for it is told so. */

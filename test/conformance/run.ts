@@ -12,7 +12,7 @@ import { parse } from 'yaml';
 import { newKey } from '../../src/launcher/secrets.ts';
 import { startStore } from '../harness/store.ts';
 import { type Comparison, compare, countsTable, groupOf, readExpected, type TestResult } from './results.ts';
-import { checkPython, createUsers, runSuite, type SuiteOptions } from './suite.ts';
+import { checkPython, createUsers, runSuite, SUITE_REGION, type SuiteOptions } from './suite.ts';
 
 const HELP = `npm run conformance -- --suite CHECKOUT [flags]
   --suite DIR            a checkout of ceph/s3-tests
@@ -84,7 +84,7 @@ async function main(): Promise<number> {
   const expected = readExpected(readFileSync(flags.expected, 'utf8'), flags.expected);
   checkPython(options);
   const store = await startStore({
-    args: ['--config', resolve(flags.settings)],
+    args: ['--config', resolve(flags.settings), '--region', SUITE_REGION],
     env: { CONFORMANCE_KEY_1: newKey(), CONFORMANCE_KEY_2: newKey() },
   });
   process.once('SIGINT', () => store.stop().then(() => process.exit(130)));

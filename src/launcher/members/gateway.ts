@@ -211,12 +211,19 @@ export async function runGateway(config: MemberConfig): Promise<void> {
     '--listen',
     createS3Server({
       services: {
-        ...{ catalog, dosm, clock, region: gateway.region, storageClasses: settings.storageClasses },
+        ...{
+          catalog,
+          dosm,
+          clock,
+          region: gateway.region,
+          anyRegion: settings.anyRegion,
+          storageClasses: settings.storageClasses,
+        },
         ...{ encryption: encryptionService(keyring, settings.encryption), webhooks: notifications.webhooks },
         objectOwnership: settings.defaultObjectOwnership,
       },
       readers: createRequestReaders({
-        ...{ ...signing, sessions, region: gateway.region, service: 's3' },
+        ...{ ...signing, sessions, region: settings.anyRegion ? null : gateway.region, service: 's3' },
         formSignatureV2: settings.formSignatureV2,
       }),
       identityApi: { signing, sessions, sealSecret: seal },

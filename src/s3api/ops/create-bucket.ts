@@ -1,6 +1,7 @@
 /**
  * CreateBucket. In us-east-1 an owner may create its bucket again (200), elsewhere that is BucketAlreadyOwnedByYou.
- * A LocationConstraint must name the store's region; us-east-1 is named by leaving it out.
+ * A LocationConstraint must name the store's region; us-east-1 is named by leaving it out. A store that takes any region
+ * (`anyRegion`) is as us-east-1 is, and its own region may be named.
  */
 import { ACL, keptBucketAcl } from '../acl/acl.ts';
 import { accessOfNewBucket, type NewBucketAccess } from '../acl/new-bucket.ts';
@@ -10,7 +11,7 @@ import { invalidBucketName, isNewBucketName } from '../bucket-names.ts';
 import { readCreateBucketConfiguration } from '../documents.ts';
 import { S3Error } from '../errors.ts';
 import { notImplemented } from '../meaning.ts';
-import type { OperationContext, OperationResult, OperationRow } from '../operation.ts';
+import type { OperationContext, OperationResult, OperationRow, Services } from '../operation.ts';
 import { settle } from '../outcomes.ts';
 import { validTags } from '../tags.ts';
 import { TAGGING } from './bucket-tagging.ts';
@@ -38,7 +39,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   const configuration = readCreateBucketConfiguration(ctx.text);
   const { asksForMore, tags } = configuration;
   if (asksForMore) throw notImplemented('CreateBucketConfiguration');
-  checkLocation(configuration.locationConstraint, services.region);
+  checkLocation(configuration.locationConstraint, services);
   const created: OperationResult = { status: 200, headers: { location: `/${name}` } };
   const access = await accessOfNewBucket(services, ctx.headers, principal.account.id);
   const objectLock = wantsObjectLock(ctx.headers['x-amz-bucket-object-lock-enabled']);
@@ -52,7 +53,7 @@ async function run(ctx: OperationContext): Promise<OperationResult> {
   if (
     outcome.outcome === 'refused' &&
     outcome.reason === 'owned-by-you' &&
-    services.region === CLASSIC_REGION &&
+    isClassic(services) &&
     (await isMadeAgain(ctx, objectLock, access))
   )
     return created;
@@ -98,9 +99,18 @@ function wantsObjectLock(header: string | undefined): boolean {
   });
 }
 
-function checkLocation(constraint: string | undefined, region: string): void {
-  if (region === CLASSIC_REGION) {
+/** The endpoint that buckets come from when nobody names a region. */
+const isClassic = ({ region, anyRegion }: Pick<Services, 'region' | 'anyRegion'>): boolean =>
+  region === CLASSIC_REGION || anyRegion === true;
+
+function checkLocation(
+  constraint: string | undefined,
+  services: Pick<Services, 'region' | 'anyRegion'>,
+): void {
+  const { region } = services;
+  if (isClassic(services)) {
     if (constraint === undefined || constraint === '') return;
+    if (constraint === region && region !== CLASSIC_REGION) return;
     throw new S3Error('InvalidLocationConstraint', { fields: { LocationConstraint: constraint } });
   }
   if (constraint === region || (constraint === 'EU' && region === 'eu-west-1')) return;

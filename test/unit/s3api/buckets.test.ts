@@ -69,6 +69,27 @@ describe('CreateBucket', () => {
     }
   });
 
+  it('is as us-east-1 is where any region will do, and its own region may be named', async () => {
+    const body = (region: string) =>
+      `<CreateBucketConfiguration><LocationConstraint>${region}</LocationConstraint></CreateBucketConfiguration>`;
+    const { catalog, dosm } = front;
+    const { systemClock: clock } = await import('../../../src/base/clock.ts');
+    const anywhere = await startS3Front({
+      services: { catalog, dosm, clock, region: 'home', anyRegion: true },
+    });
+    try {
+      const make = async (text: string) => (await anywhere.request('PUT', '/anywhere', { body: text })).text;
+      assert.equal(await make(''), '');
+      assert.equal(await make(''), '');
+      assert.equal((await anywhere.request('PUT', '/named', { body: body('home') })).status, 200);
+      assert.match(await make(body('us-west-2')), /InvalidLocationConstraint/);
+      const location = await anywhere.request('GET', '/anywhere?location');
+      assert.match(location.text, />home<\/LocationConstraint>/);
+    } finally {
+      await anywhere.close();
+    }
+  });
+
   it('accepts headers that name the default and refuses the others', async () => {
     const make = (name: string, value: string) => ask('PUT', '/headed', { headers: { [name]: value } });
     assert.equal(await make('x-amz-acl', 'private'), '200');
