@@ -1,5 +1,5 @@
 /** The source of name records on Postgres: name-source.ts says what it is, migrations/0025_names.sql how it works. */
-import type { BucketId } from '../base/ids.ts';
+import type { BucketId, PairId } from '../base/ids.ts';
 import type { Catalog } from './catalog.ts';
 import { certain, type Directories } from './directories.ts';
 import type { Row } from './link.ts';
@@ -12,6 +12,8 @@ const SAVE_NAMES = statement('save-names');
 const NEXT_NAME_CHANGE = statement('next-name-change');
 const BEGIN_WALK = statement('begin-walk');
 const SAVE_WALK = statement('save-walk');
+const WALK_PLACE = statement('walk-place');
+const NAME_FLOOR = statement('name-floor');
 const WALK_NAMES = statement('walk-names');
 const NAME_RECORDS = statement('name-records');
 const BUCKET_RECORDS = statement('bucket-records');
@@ -43,6 +45,15 @@ export function openNameSource(
         ...{ bucketId: Number(bucket), key: String(key), seq: Number(seq) },
         ...{ done: done === true, ready: ready === true },
       };
+    },
+    async walkedPairs() {
+      const [feed] = await directories.root.read(NAME_FLOOR, []);
+      const walked = new Set<PairId>();
+      for (const directory of directories.all()) {
+        const [walk] = await directory.read(WALK_PLACE, []);
+        if (walk?.done === true && Number(walk.floor) === Number(feed?.floor)) walked.add(directory.pair);
+      }
+      return walked;
     },
     async saveWalk(pair, floor, { bucketId, key, seq, done }) {
       certain(await directories.of(pair).write(SAVE_WALK, [floor, bucketId, key, seq, done]));

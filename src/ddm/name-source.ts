@@ -65,6 +65,8 @@ export interface NameSource {
   nextNameChange(above?: number): Promise<number>;
   beginWalk(pair: PairId, floor: number): Promise<WalkState>;
   saveWalk(pair: PairId, floor: number, place: Omit<WalkState, 'ready'>): Promise<void>;
+  /** Directories whose versions have all been written to the nodes; of others the nodes lack what the feed says they have been told. */
+  walkedPairs(): Promise<ReadonlySet<PairId>>;
   walkVersions(
     pair: PairId,
     after: Omit<WalkState, 'ready' | 'done'>,

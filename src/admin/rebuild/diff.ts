@@ -1,6 +1,7 @@
 /**
  * `antipode rebuild-catalog --diff`: what a rebuild would make, against the catalog as it is. Changes nothing. A difference is
- * explained when a change of its key waits in the outbox to be told; an ordinary store has no others.
+ * explained when a change of its key waits in the outbox to be told, or when the nodes are only being told of all that its
+ * directory has; an ordinary store has no others.
  */
 import type { BucketId, PairId } from '../../base/ids.ts';
 import type { ChangeFeed, Position } from '../../ddm/change-feed.ts';
@@ -15,7 +16,7 @@ import type { RebuildLine } from './report.ts';
 export interface DiffDeps extends Omit<RebuildDeps, 'catalog'> {
   readonly catalog: RebuildDeps['catalog'] &
     Pick<ChangeFeed, 'readChanges' | 'feedPairs' | 'listReaders' | 'feedStart'> &
-    Pick<NameSource, 'walkVersions'>;
+    Pick<NameSource, 'walkVersions' | 'walkedPairs'>;
   /** The consumer of the outbox that tells the nodes. */
   readonly reader: string;
 }
@@ -28,6 +29,7 @@ type Named = VersionName & { readonly bucket: string; readonly id: string; reado
 
 export async function* diffCatalog(deps: DiffDeps, signal: AbortSignal): AsyncGenerator<RebuildLine, void> {
   const told = await toldUpTo(deps);
+  const walked = await deps.catalog.walkedPairs();
   const tally = new Tally();
   const count = { buckets: 0, accounts: 0, differences: 0, unexplained: 0 };
   const buckets = new Map<number, { name: string; directory: PairId }>();
@@ -43,9 +45,10 @@ export async function* diffCatalog(deps: DiffDeps, signal: AbortSignal): AsyncGe
   const waiting = await changedAfter(deps, told);
   const difference = (
     kind: 'missing' | 'extra' | 'different',
+    pair: PairId,
     { bucket, bucketId, key, versionId }: Omit<Named, 'document' | 'id'>,
   ): RebuildLine => {
-    const explained = waiting.has(`${bucketId}/${key}`);
+    const explained = !walked.has(pair) || waiting.has(`${bucketId}/${key}`);
     count.differences += 1;
     if (!explained) count.unexplained += 1;
     return { type: 'difference', kind, bucket, key, versionId, explained };
@@ -60,8 +63,8 @@ export async function* diffCatalog(deps: DiffDeps, signal: AbortSignal): AsyncGe
         const record = named[i]!;
         const name = { ...record, bucket: buckets.get(record.bucketId)?.name ?? '' };
         seen.add(record.id);
-        if (body === null) yield difference('extra', name);
-        else if (!isAlike(JSON.parse(body), record.document)) yield difference('different', name);
+        if (body === null) yield difference('extra', pair, name);
+        else if (!isAlike(JSON.parse(body), record.document)) yield difference('different', pair, name);
       }
     }
     tally.versions += batch.length;
@@ -71,7 +74,7 @@ export async function* diffCatalog(deps: DiffDeps, signal: AbortSignal): AsyncGe
     let place = { bucketId: 0, key: '', seq: 0 };
     for (let page = await deps.catalog.walkVersions(pair, place, WALKED_AT_ONCE); page.length > 0; ) {
       signal.throwIfAborted();
-      for (const version of page) if (!seen.has(version.id)) yield difference('missing', version);
+      for (const version of page) if (!seen.has(version.id)) yield difference('missing', pair, version);
       place = page.at(-1)!;
       page = await deps.catalog.walkVersions(pair, place, WALKED_AT_ONCE);
     }

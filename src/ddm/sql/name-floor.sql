@@ -1,0 +1,1 @@
+SELECT f.floor FROM root.name_feed f
